@@ -1,0 +1,347 @@
+"""Every Struct that crosses a channel or is stored: the agreement between the actors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The root of all messages: frozen, and tagged by its class name where a union is stored."""
+
+
+class Envelope(Message, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What the door knows about one event beside its own JSON.
+
+    Attributes:
+        message_id: the event's own, or the one the door assigned.
+        received_at: epoch seconds, by our clock.
+        sent_at: the client's ``sentAt`` as it was sent, ISO-8601, or None.
+        ip: the client's address, for browser events only.
+        context: the batch's own ``context``; an item's keys win.
+        integrations: the batch's own ``integrations``; an item's keys win.
+    """
+
+    message_id: str
+    received_at: float
+    sent_at: str | None = None
+    ip: str | None = None
+    context: dict[str, Any] | None = None
+    integrations: dict[str, Any] | None = None
+
+
+class Logged(Message, frozen=True, kw_only=True):
+    """One accepted event, as it lies in the log.
+
+    Attributes:
+        position: counts from 1, without gaps, over all sources.
+        source: the source's name.
+        raw: the event's original JSON, an object, UTF-8.
+        envelope: what the door added.
+    """
+
+    position: int
+    source: str
+    raw: bytes
+    envelope: Envelope
+
+
+class Span(Message, frozen=True, kw_only=True):
+    """All of one source's events with ``after`` < position <= ``upto``: the receiver's word to a validator.
+
+    A reader that has read up to ``after`` takes it; one that has read less reads the gap from the log first.
+    """
+
+    source: str
+    after: int
+    upto: int
+    events: tuple[Logged, ...]
+
+    def halves(self) -> tuple[Self, Self] | None:
+        """Return the span cut in two at an event, or None if it holds less than two."""
+        return _halves(self)
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One normalised event that passed its contract and function, for the routers.
+
+    Attributes:
+        position: of the log row it came from.
+        n: 0 for the event itself, 1… for what a function derived from it.
+        message_id: its identity for keys and lookups.
+        received_at: epoch seconds.
+        body: the normalised event; shared by all routers, so nobody writes into it.
+    """
+
+    position: int
+    n: int = 0
+    message_id: str
+    received_at: float
+    body: dict[str, Any]
+
+
+class Passed(Message, frozen=True, kw_only=True):
+    """What a source's events with ``after`` < position <= ``upto`` became: the validator's word to the routers."""
+
+    source: str
+    after: int
+    upto: int
+    events: tuple[Event, ...]
+
+    def halves(self) -> tuple[Self, Self] | None:
+        """Return the span cut in two between positions, or None if all its events have one position."""
+        return _halves(self)
+
+
+def _halves(span: Any) -> Any:
+    """Cut *span* between two positions, near its middle; None where there is no such place."""
+    events = span.events
+    middle = len(events) // 2
+    for cut in (*range(middle, len(events)), *range(middle - 1, 0, -1)):
+        if cut and events[cut].position != events[cut - 1].position:
+            edge = events[cut - 1].position
+            left = msgspec.structs.replace(span, upto=edge, events=events[:cut])
+            return left, msgspec.structs.replace(span, after=edge, events=events[cut:])
+    return None
+
+
+class Delivery(Message, frozen=True, kw_only=True):
+    """One event for one event type of one sync, mapped: a payload on its way.
+
+    Attributes:
+        key: the idempotency key, 32 hex digits; equal for every attempt.
+        position: of the log row; with ``key`` the delivery's identity in the store.
+        event_type: the name of the sync's event type.
+        type: the destination's own event type, for example ``custom``.
+        payload: the mapped payload, a JSON object.
+        attempts: how many were made before this one.
+        first_at: epoch seconds of the first attempt; 0.0 before it.
+        excused: seconds since then in which the destination was open, paused or told us to wait.
+        replay: counts the replays with a changed payload; 0 for none.
+    """
+
+    key: str
+    position: int
+    source: str
+    sync: str
+    event_type: str
+    type: str
+    destination: str
+    message_id: str
+    received_at: float
+    payload: bytes
+    attempts: int = 0
+    first_at: float = 0.0
+    excused: float = 0.0
+    replay: int = 0
+
+    def body(self) -> dict[str, Any]:
+        """Return the payload, decoded; a new dict at every call."""
+        decoded: dict[str, Any] = msgspec.json.decode(self.payload)
+        return decoded
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """One HTTP request, as a destination wants it made."""
+
+    method: str = "POST"
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class Reply(Message, frozen=True, kw_only=True):
+    """What came back for one request.
+
+    Attributes:
+        status: the HTTP status; 0 if nothing came back.
+        headers: lower-case names.
+        body: at most 10 KiB of it.
+        error: the error's class and text if nothing came back, for example ``ConnectError: refused``.
+        seconds: from the first byte sent to the last read.
+    """
+
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    error: str = ""
+    seconds: float = 0.0
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that lower-case *name*, or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Fate(StrEnum):
+    """Where an event or a delivery ended, or that it has not."""
+
+    DELIVERED = "delivered"
+    FILTERED = "filtered"
+    BLOCKED = "blocked"
+    ARCHIVED = "archived"
+    DISCARDED = "discarded"
+    ERASED = "erased"
+    PENDING = "pending"
+
+
+class Stage(StrEnum):
+    """Where trouble arose."""
+
+    CONTRACT = "contract"
+    FUNCTION = "function"
+    MAPPING = "mapping"
+    SEND = "send"
+
+
+class State(StrEnum):
+    """What a trouble row waits for."""
+
+    RETRYING = "retrying"
+    ARCHIVED = "archived"
+    BLOCKED = "blocked"
+    DISCARDED = "discarded"
+
+
+class Trouble(Message, frozen=True, kw_only=True):
+    """One delivery (or event) that did not go through: a row of the ledger, and what ``errors list`` shows.
+
+    Attributes:
+        id: ``<position>-<first 12 digits of key>``; equal whenever the same trouble is met again.
+        sync: "" for the source's stages (contract, function).
+        key: the delivery's idempotency key; for the source's stages a hash of source, messageId and stage.
+        reason: one documented code, for example ``rejected_400`` or ``mapping_failed``.
+        status: the last HTTP status; 0 if there was none.
+        error: one paragraph for a person: what failed and what to do.
+        trace: the traceback of user code, or "".
+        due_at: epoch seconds of the next attempt while retrying; 0.0 otherwise.
+        excused: see `Delivery.excused`.
+        event: the original JSON and envelope are in the log; an archived entry carries its own copy of the JSON.
+        payload: the mapped payload; b"" before the mapping.
+        request: the last request's head and body, at most 10 KiB; b"" if none was made.
+        response: the last reply's head and body, at most 10 KiB.
+        revision: the plan revision that made the payload.
+    """
+
+    id: str
+    state: State
+    stage: Stage
+    reason: str
+    source: str
+    sync: str = ""
+    destination: str = ""
+    event_type: str = ""
+    type: str = ""
+    position: int
+    key: str
+    message_id: str
+    received_at: float
+    attempts: int = 0
+    status: int = 0
+    first_at: float
+    last_at: float
+    due_at: float = 0.0
+    excused: float = 0.0
+    error: str = ""
+    trace: str = ""
+    event: bytes = b""
+    payload: bytes = b""
+    request: bytes = b""
+    response: bytes = b""
+    revision: int = 0
+    replay: int = 0
+
+
+def trouble_id(position: int, key: str) -> str:
+    """Return the id that a delivery has in the ledger."""
+    return f"{position}-{key[:12]}"
+
+
+class Attempt(Message, frozen=True, kw_only=True):
+    """One request and how it went, for the packed attempts row and the log line.
+
+    Attributes:
+        at: epoch seconds at which it began.
+        seconds: how long it took.
+        status: 0 if nothing came back.
+        positions: of the deliveries in it.
+        error: "" when a reply came.
+    """
+
+    destination: str
+    at: float
+    seconds: float
+    status: int
+    positions: tuple[int, ...]
+    error: str = ""
+
+
+class Routed(Message, frozen=True, kw_only=True):
+    """A router's word to the archiver: this sync has read ``after`` < position <= ``upto``.
+
+    It reaches the archiver before any outcome of its deliveries can, since the router sends it first.
+
+    Attributes:
+        opened: position of every delivery made, ascending, one entry each.
+        filtered: reason to count of events that no event type took.
+        matched: events that at least one event type took.
+        troubles: what failed in the mapping; created and at once archived.
+    """
+
+    sync: str
+    after: int
+    upto: int
+    opened: tuple[int, ...] = ()
+    filtered: dict[str, int] = {}
+    matched: int = 0
+    troubles: tuple[Trouble, ...] = ()
+
+
+class Settled(Message, frozen=True, kw_only=True):
+    """A sender's word to the archiver: how one request ended for each of its deliveries.
+
+    Attributes:
+        live: position of each delivery that came from the router and has a fate or a trouble row now.
+        delivered: (sync, count) of deliveries that arrived.
+        cleared: (sync, trouble id) of retried deliveries that arrived.
+        troubles: new or changed ledger rows (retrying or archived).
+        places: outcome places of the archiver that this message gives back once it is durable.
+    """
+
+    attempt: Attempt | None
+    live: tuple[tuple[str, int], ...] = ()
+    delivered: tuple[tuple[str, int], ...] = ()
+    cleared: tuple[tuple[str, str], ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    places: int = 0
+
+
+class Judged(Message, frozen=True, kw_only=True):
+    """A validator's word to the archiver: its source was read up to ``upto``, with these fates."""
+
+    source: str
+    after: int
+    upto: int
+    passed: int = 0
+    derived: int = 0
+    blocked: int = 0
+    dropped: int = 0
+    failed: int = 0
+    troubles: tuple[Trouble, ...] = ()
+
+
+class Result(Message, frozen=True, kw_only=True):
+    """What a user function made of one event: stored, never computed again.
+
+    Attributes:
+        position: of the event that went in.
+        outcome: ``passed`` (see events), ``dropped`` or ``failed`` (see error).
+        events: JSON of each event that came out, in order.
+        error: the traceback, if it failed.
+    """
+
+    position: int
+    outcome: str
+    events: tuple[bytes, ...] = ()
+    error: str = ""

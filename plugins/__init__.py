@@ -1,0 +1,15 @@
+"""Who translates: between our Structs and one service's words."""
+
+from __future__ import annotations
+
+BUILTIN: dict[str, dict[str, str]] = {
+    "destinations": {
+        "file": "plugins.destinations.file:File",
+        "log": "plugins.destinations.log:Log",
+        "mock": "plugins.destinations.mock:Mock",
+        "webhook": "plugins.destinations.webhook:Webhook",
+    },
+    "functions": {},
+    "sources": {},
+}
+"""Kind, name, and the class as ``module:Class``; imported when a configuration names it."""

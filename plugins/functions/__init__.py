@@ -1,0 +1,1 @@
+"""Functions: user code and built-in steps between contract and filter."""

@@ -1,0 +1,1 @@
+"""Sources: how outside shapes become events."""
