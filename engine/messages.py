@@ -277,13 +277,54 @@ class Attempt(Message, frozen=True, kw_only=True):
     error: str = ""
 
 
+class Due(Message, frozen=True, kw_only=True):
+    """One delivery whose time has come again: the retry scheduler's word to a sender.
+
+    Attributes:
+        token: of the claim; a settlement with an old one has no effect.
+    """
+
+    delivery: Delivery
+    token: int
+
+
+class Claim(Message, frozen=True, kw_only=True):
+    """One ledger row that nobody else can claim until it is settled or its lease ends."""
+
+    trouble: Trouble
+    token: int
+
+
+class Settlement(StrEnum):
+    """How a claim ends."""
+
+    DONE = "done"
+    RETRY = "retry"
+    ARCHIVE = "archive"
+    RELEASE = "release"
+
+
+class Settle(Message, frozen=True, kw_only=True):
+    """One claim's end.
+
+    Attributes:
+        trouble: the row as it shall be from now on, for ``retry`` and ``archive``; None for ``done`` and ``release``.
+    """
+
+    id: str
+    token: int
+    how: Settlement
+    trouble: Trouble | None = None
+
+
 class Routed(Message, frozen=True, kw_only=True):
     """A router's word to the archiver: this sync has read ``after`` < position <= ``upto``.
 
     It reaches the archiver before any outcome of its deliveries can, since the router sends it first.
 
     Attributes:
-        opened: position of every delivery made, ascending, one entry each.
+        opened: (position, key) of every delivery made, ascending; created, and pending from now on.
+        voided: (position, key) that were open before a restart and that the plan of today does not make: discarded.
         filtered: reason to count of events that no event type took.
         matched: events that at least one event type took.
         troubles: what failed in the mapping; created and at once archived.
@@ -292,7 +333,8 @@ class Routed(Message, frozen=True, kw_only=True):
     sync: str
     after: int
     upto: int
-    opened: tuple[int, ...] = ()
+    opened: tuple[tuple[int, str], ...] = ()
+    voided: tuple[tuple[int, str], ...] = ()
     filtered: dict[str, int] = {}
     matched: int = 0
     troubles: tuple[Trouble, ...] = ()
@@ -302,18 +344,18 @@ class Settled(Message, frozen=True, kw_only=True):
     """A sender's word to the archiver: how one request ended for each of its deliveries.
 
     Attributes:
-        live: position of each delivery that came from the router and has a fate or a trouble row now.
-        delivered: (sync, count) of deliveries that arrived.
-        cleared: (sync, trouble id) of retried deliveries that arrived.
-        troubles: new or changed ledger rows (retrying or archived).
-        places: outcome places of the archiver that this message gives back once it is durable.
+        closed: (sync, position, key) of deliveries from a router that now have a fate or a row in ``troubles``.
+        delivered: sync to how many of ``closed`` arrived.
+        troubles: new ledger rows, retrying or archived, for the others of ``closed``.
+        settles: the ends of claims, for deliveries that came from the retry scheduler.
+        places: outcome places of the archiver to give back once this message is durable.
     """
 
-    attempt: Attempt | None
-    live: tuple[tuple[str, int], ...] = ()
-    delivered: tuple[tuple[str, int], ...] = ()
-    cleared: tuple[tuple[str, str], ...] = ()
+    attempt: Attempt | None = None
+    closed: tuple[tuple[str, int, str], ...] = ()
+    delivered: dict[str, int] = {}
     troubles: tuple[Trouble, ...] = ()
+    settles: tuple[Settle, ...] = ()
     places: int = 0
 
 

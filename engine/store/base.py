@@ -1,0 +1,255 @@
+"""The store's roles; each call says what holds after a crash.
+
+Four roles, after the contract that a distributed engine must keep as well: `Log` (what was accepted), `Queue` (what is
+tried again), `Ledger` (errors and archive), `Meta` (revisions and small facts). `Store` is all four, opened once by one
+process. Calls without ``async`` never reach a checkpoint: they hand work to the writer in the order in which they are
+made, and a later call's effect is never durable before an earlier one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from engine.messages import Attempt, Claim, Logged, Result, Settle, State, Trouble
+
+Done = Callable[[BaseException | None], None]
+"""Called once, in the trio thread, when the write is durable (None) or has failed (the error). Must not raise."""
+
+LEASE = 600.0
+"""Seconds a claim is exclusive; far above any request's time-out, since one process owns every claim."""
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a source's validator has come: every position <= ``position`` has its source-stage fate."""
+
+    source: str
+    position: int
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a sync has come, in one row.
+
+    Attributes:
+        sync: the sync's name.
+        source: a sync is (name, source); the same name on another source is another sync.
+        high: every position <= high was read by the router.
+        open: (position, key) of deliveries at positions <= high whose fate is not known, ascending.
+    """
+
+    sync: str
+    source: str
+    high: int
+    open: tuple[tuple[int, str], ...] = ()
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one maintenance transaction writes: all of it holds after a crash, or none.
+
+    Attributes:
+        cursors: absolute.
+        progress: absolute.
+        troubles: new ledger rows; a row of the same id is replaced.
+        settles: ends of claims; one with an old token has no effect.
+        counts: (scope, name) to what is added to it; scopes are ``source:NAME`` and ``sync:NAME``.
+        attempts: packed into one row per destination.
+    """
+
+    cursors: tuple[Cursor, ...] = ()
+    progress: tuple[Progress, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    settles: tuple[Settle, ...] = ()
+    counts: Mapping[tuple[str, str], int] = {}
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ledger rows; every given part must hold.
+
+    Attributes:
+        since: epoch seconds; rows whose last trouble is not older.
+        text: a part of the error or the messageId, any case.
+        after: the id of the last row of the page before; pages go from the newest to the oldest.
+    """
+
+    ids: tuple[str, ...] = ()
+    sync: str = ""
+    source: str = ""
+    destination: str = ""
+    states: tuple[State, ...] = ()
+    reason: str = ""
+    since: float = 0.0
+    text: str = ""
+    after: str = ""
+    limit: int = 100
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """What may go, and when: ages in seconds, sizes in bytes; 0 means no limit."""
+
+    age: float = 0.0
+    size: int = 0
+    archive_age: float = 0.0
+    archive_size: int = 0
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """How full the store is, in bytes.
+
+    Attributes:
+        used: pages in use (not the file's length, which does not shrink).
+        free: what the disk has left.
+        full: why appends are refused, or "".
+    """
+
+    used: int
+    free: int
+    full: str = ""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the log's id column, for the door's memory of what it has seen."""
+
+    position: int
+    source: str
+    message_id: str
+    received_at: float
+
+
+class Caps(msgspec.Struct, frozen=True, kw_only=True):
+    """What an implementation can do; the conformance suite asks before it tests.
+
+    Attributes:
+        durable: survives ``kill -9`` and power loss once a write is reported durable.
+        retention: can trim by age and size.
+    """
+
+    durable: bool
+    retention: bool = True
+
+
+class Log(Protocol):
+    """What was accepted, in order; one position over all sources."""
+
+    @property
+    def last(self) -> int:
+        """The highest position given to `append`, durable or not; 0 for an empty log."""
+
+    @property
+    def durable(self) -> int:
+        """The highest position that would survive a crash now."""
+
+    def append(self, events: Sequence[Logged], done: Done) -> None:
+        """Queue *events* for the writer; their positions must follow ``last`` without a gap.
+
+        All or nothing: after a crash either all of one call are there or none. Groups of calls share one commit.
+
+        Raises:
+            StoreFull: before anything was queued or numbered; nothing changed.
+            StoreError: the store has failed or is closed. A failed commit is final: the store refuses everything after
+                it, so that no position is ever given twice.
+        """
+
+    def keep(self, results: Sequence[Result], done: Done) -> None:
+        """Queue what a user function made of events; the first result for a position is the one that stays."""
+
+    async def read(self, source: str, after: int, upto: int, limit: int) -> list[Logged]:
+        """Return the first *limit* events of *source* with after < position <= upto, ascending.
+
+        Waits until *upto* is durable, so a reader never sees less than a live batch would have shown it. Fewer than
+        *limit* means there are no more.
+        """
+
+    async def results(self, positions: Sequence[int]) -> dict[int, Result]:
+        """Return the stored results of those positions that have one."""
+
+    async def accepted(self, since: float, limit: int) -> list[Accepted]:
+        """Return the newest *limit* accepted events not older than *since* (epoch seconds), ascending."""
+
+    async def trim(self, retention: Retention, now: float) -> int:
+        """Delete at most 1,000 log rows, and as many archived ledger rows, that *retention* lets go; return how many.
+
+        Never takes a row above the lowest cursor or progress, in an open set, or named by a ledger row that waits to be
+        retried. Rows of sources and syncs that are gone do not hold the log back.
+        """
+
+
+class Queue(Protocol):
+    """What is tried again: claims on ledger rows, and the maintenance transaction that settles them."""
+
+    def claim(self, destination: str, now: float, limit: int) -> list[Claim]:
+        """Return at most *limit* retrying rows due at or before *now* (epoch seconds), the longest due first.
+
+        A claimed row is not claimed again before it is settled, released, or its lease has ended; claims are in memory,
+        and a crash releases all. Reads what is committed; costs microseconds, and never waits for the writer.
+        """
+
+    def next_due(self, destination: str) -> float | None:
+        """Return epoch seconds of the earliest unclaimed retrying row, or None if there is none."""
+
+    async def commit(self, change: Change) -> tuple[bool, ...]:
+        """Write *change* in one transaction; return for each settle whether its claim still held.
+
+        Counts of the sync follow by themselves for what changes a ledger row: ``archived`` grows when a row becomes
+        archived and shrinks when it is retried; ``delivered`` grows when a claim is done; ``discarded`` likewise.
+
+        Raises:
+            StoreFull: not even the reserve is left; nothing changed, may be tried again.
+        """
+
+
+class Ledger(Protocol):
+    """Errors and archive, listed and changed by a person."""
+
+    async def list(self, selection: Selection) -> list[Trouble]:
+        """Return the rows that match, the newest trouble first, payloads and replies included."""
+
+    async def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
+        """Return one row, or None."""
+
+    async def retry(self, selection: Selection, now: float) -> int:
+        """Make archived rows that have a payload due at once, with attempts at 0 and the same id; return how many.
+
+        A row that is retrying becomes due at once; its attempts stay.
+        """
+
+    async def discard(self, selection: Selection, now: float) -> int:
+        """End retrying and archived rows for good; return how many."""
+
+
+class Meta(Protocol):
+    """Small facts, each with a revision that a writer must name (compare and swap)."""
+
+    async def get(self, key: str) -> tuple[bytes, int] | None:
+        """Return (value, revision), or None."""
+
+    async def put(self, key: str, value: bytes, revision: int) -> bool:
+        """Write if the key's revision is *revision* (0: it must not exist); return whether it was."""
+
+    async def cursors(self) -> list[Cursor]:
+        """Return every source's cursor."""
+
+    async def progress(self) -> list[Progress]:
+        """Return every sync's progress."""
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """Return every count by (scope, name)."""
+
+    async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
+        """Delete the progress of syncs that are gone and archive their retrying rows; return how many rows."""
+
+
+class Store(Log, Queue, Protocol):
+    """All roles, owned by one process."""
+
+    caps: Caps
+    ledger: Ledger
+    meta: Meta
+
+    def usage(self) -> Usage:
+        """Return how full the store was when it last looked (after each maintenance transaction)."""
+
+    async def aclose(self) -> None:
+        """Write what is queued, then let go of the file."""
