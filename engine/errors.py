@@ -35,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         """Return ``file:line: where: what`` and, on a line of its own, the hint."""
         place = ":".join([self.file, str(self.line)] if self.line else [self.file]) if self.file else ""
         head = ": ".join(part for part in (place, self.where, self.what) if part)
-        return f"{head}\n    {self.hint}" if self.hint else head
+        return f"{head}\n{_indented(self.hint)}" if self.hint else head
 
 
 class ConfigError(HeadraceError):
@@ -73,7 +73,7 @@ class LangError(HeadraceError):
 
     def __str__(self) -> str:
         """Return what is wrong and, on a line of its own, the hint."""
-        return f"{self.what}\n    {self.hint}" if self.hint else self.what
+        return f"{self.what}\n{_indented(self.hint)}" if self.hint else self.what
 
 
 class MappingFailed(HeadraceError):
@@ -106,3 +106,8 @@ def one_of(choices: Iterable[str]) -> str:
     """Return ``one of: a, b, c`` for a hint, sorted; ``there are none`` when empty."""
     names = sorted(choices)
     return f"one of: {', '.join(names)}" if names else "there are none"
+
+
+def _indented(hint: str) -> str:
+    """Indent every line of *hint*: a caret must stay below its text."""
+    return "    " + hint.replace("\n", "\n    ")
