@@ -1,0 +1,280 @@
+"""config.toml as Structs: every key with its unit, default and reason.
+
+``headrace config schema`` prints the JSON Schema made from this page; ``tests/house`` holds config.toml and the README
+against it. Durations, sizes and rates are text with a unit ("5s", "32 KiB", "250/s"); secrets are ``env:NAME`` or
+``file:PATH``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from engine.config.units import Backoff, Duration, Rate, Size
+from engine.plugin import Secret
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of every table."""
+
+
+class Limits(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[receiver.limits]`: what one client may ask of the receiver."""
+
+    event: Size = Size("32 KiB")
+    """Bytes of one event's JSON; the SDKs' own limit. A larger one is refused alone."""
+    frame: Size = Size("4 MiB")
+    """Bytes of one WebSocket frame or HTTP body; a larger one is refused whole."""
+    inflated: Size = Size("16 MiB")
+    """Bytes of one HTTP body after gzip."""
+    connections: int = 10_000
+    """Open connections; a further one is closed at once."""
+    window: int = 2000
+    """Events a WebSocket client may have unacknowledged."""
+
+
+class Dedup(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[receiver.dedup]`: how long and how many messageIds are remembered, whichever ends first."""
+
+    window: Duration = Duration("24h")
+    """For how long a messageId seen again is a duplicate."""
+    max: int = 1_000_000
+    """How many messageIds are held at most (about 100 bytes each)."""
+
+
+class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[receiver]`: the port that events come in by, WebSocket and HTTP."""
+
+    listen: str = "127.0.0.1:8321"
+    """host:port; port 0 takes a free one and prints it."""
+    limits: Limits = Limits()
+    """What one client may ask."""
+    dedup: Dedup = Dedup()
+    """What counts as a duplicate."""
+    drain: Duration = Duration("5s")
+    """How long clients have, at shutdown, to get their last acks."""
+
+
+class Console(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[console]`: the control endpoint."""
+
+    listen: str = "127.0.0.1:8322"
+    """host:port; anything but loopback needs a token."""
+    token: Secret | None = None
+    """Bearer token; needed unless `listen` is loopback."""
+
+
+class Retention(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[store] retention`: when delivered events may go, whichever comes first."""
+
+    age: Duration = Duration("3d")
+    """Older log rows may go, unless something still waits for them."""
+    size: Size = Size("20 GiB")
+    """Above it the oldest may go."""
+
+
+class Archive(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[store] archive`: when archived deliveries may go."""
+
+    age: Duration = Duration("30d")
+    """Older entries may go."""
+    size: Size = Size("5 GiB")
+    """Above it the oldest may go."""
+
+
+class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[store]`: where accepted events live until they have a fate."""
+
+    kind: Literal["sqlite", "memory"] = "sqlite"
+    """``memory`` forgets everything when the process ends: for trials only."""
+    path: str = "data"
+    """The data folder, relative to config.toml."""
+    retention: Retention = Retention()
+    """When delivered events may go."""
+    archive: Archive = Archive()
+    """When archived deliveries may go."""
+    reserve: Size = Size("64 MiB")
+    """Disk held back: events are refused when only it is left, so that outcomes can still be written."""
+
+
+class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[sources.NAME]`: who may send, and what is checked."""
+
+    write_keys: tuple[Secret, ...]
+    """What clients show; several at once allow a change without loss."""
+    contract: str | None = None
+    """The name of a contract its events must keep."""
+    functions: tuple[str, ...] = ()
+    """Names of functions that see its events, in order, between contract and filters."""
+    enabled: bool = True
+    """A disabled source refuses events with ``source_disabled``."""
+
+
+class Contract(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[contracts.NAME]`: what a source's events promise."""
+
+    path: str = ""
+    """A JSON or TOML file, or a folder of them, relative to config.toml; instead of `events`."""
+    events: tuple[ContractEvent, ...] = ()
+    """The declared events."""
+    on_undeclared_event: Literal["allow", "block"] = "allow"
+    """What to do with an event that is not declared."""
+
+
+class ContractEvent(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[contracts.NAME.events]]`: one declared event."""
+
+    type: Literal["track", "identify", "page", "screen", "group", "alias"]
+    """Its call type."""
+    name: str = ""
+    """The name of a track event, to the letter."""
+    version: str = "default"
+    """Chosen by the event's ``context.htevents.schemaVersion``."""
+    schema: dict[str, Any]
+    """JSON Schema, draft 7, over the whole event."""
+    on_undeclared_fields: Literal["allow", "block", "omit"] = "omit"
+    """What to do with fields that the schema does not have."""
+    on_schema_violation: Literal["allow", "block"] = "block"
+    """What to do with an event that breaks the schema."""
+
+
+class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[functions.NAME]`: user code between contract and filters."""
+
+    file: str
+    """A Python file with ``transform_events(events)``, relative to config.toml."""
+    isolation: Literal["inline"] = "inline"
+    """Where it runs: ``inline`` is in the engine's own process, for trusted code of microseconds."""
+
+
+class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[destinations.NAME.retry]`: how long and how often a delivery is tried (full jitter between attempts)."""
+
+    window: Duration = Duration("4h")
+    """From the first attempt; Segment's figure. Time the destination was down or told us to wait does not count."""
+    min_attempts: int = 3
+    """At least so many attempts, however long they take."""
+    backoff: Backoff = Backoff("5s..5m")
+    """The longest wait before the second attempt, and the longest of all."""
+    max_age: Duration = Duration("72h")
+    """After this since receipt it is archived whatever happened."""
+
+
+class Breaker(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[destinations.NAME.breaker]`: when a destination counts as down."""
+
+    failures: int = 20
+    """So many failed requests in a row."""
+    ratio: float = 0.5
+    """Or this share of at least 50 requests within a minute."""
+    probe: Duration = Duration("30s")
+    """How often one request tries whether it is up again."""
+
+
+class Destination(Table, frozen=True, kw_only=True):
+    """`[destinations.NAME]`: where to. Keys beside these are the plugin's own settings."""
+
+    type: str
+    """The plugin: ``webhook``, ``file``, ``log``, ``mock``, or one that is installed."""
+    rate: Rate | None = None
+    """Requests a second at most, for example ``"50/s"``."""
+    burst: int | None = None
+    """Requests that may go at once after a quiet time; default: one second's worth."""
+    concurrency: int = 4
+    """Requests in flight at once."""
+    timeout: Duration = Duration("10s")
+    """For one request, from connect to the reply's last byte."""
+    allow_private: bool = False
+    """Whether it may be on a loopback, link-local or private address."""
+    retry: Retry = Retry()
+    """How long and how often a delivery is tried."""
+    breaker: Breaker = Breaker()
+    """When it counts as down."""
+
+
+class EventType(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[syncs.NAME.event_types]]`: a filter, a mapping, and the kind of object at the destination."""
+
+    type: str = "custom"
+    """One of the destination's event types."""
+    name: str = ""
+    """Its name in payload keys and lists; default: its type, numbered if repeated."""
+    filter: str = ""
+    """Which events, for example ``event = "Order Completed"``; none takes every event."""
+    mapping: dict[str, Any] = {}
+    """Target = value; see the language page."""
+    properties_column: str | None = None
+    """A reference to an object (or JSON text) that becomes the base of the payload."""
+    when_missing_object: Literal["create", "update_only", "skip"] | None = None
+    """What to do when the object is not there, for destinations that know objects."""
+
+
+class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[syncs.NAME]`: one source to one destination."""
+
+    source: str
+    """The name of a source."""
+    destination: str
+    """The name of a destination."""
+    event_types: tuple[EventType, ...]
+    """Tried in this order."""
+    match: Literal["first", "all"] = "first"
+    """Whether the first matching event type takes the event, or each."""
+    enabled: bool = True
+    """A disabled sync filters every event, reason ``disabled``; pausing keeps them instead."""
+    start: str = "latest"
+    """Where a new sync begins: ``latest``, ``earliest``, or a time (ISO-8601)."""
+
+
+class Expect(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[cases]] expect`: one delivery that must come out."""
+
+    sync: str
+    """Which sync."""
+    event_type: str = ""
+    """The name of the event type that took it; "" for any."""
+    payload: dict[str, Any] | None = None
+    """Its whole payload; none given: any."""
+
+
+class Case(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[cases]]`: an event and what must become of it; ``headrace test`` runs them."""
+
+    name: str
+    """A sentence: what is promised."""
+    event: dict[str, Any]
+    """The event as a client would send it."""
+    source: str = ""
+    """Which source it comes by; needed only if there are several."""
+    expect: tuple[Expect, ...] = ()
+    """Every delivery that must come out, and no other."""
+    fate: Literal["", "deliver", "filtered", "blocked", "archived"] = ""
+    """What must become of it, when nothing comes out."""
+
+
+class Config(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """config.toml."""
+
+    include: tuple[str, ...] = ()
+    """Further files, as patterns relative to this one; their tables are added to these."""
+    receiver: Receiver = Receiver()
+    """The port that events come in by."""
+    console: Console = Console()
+    """The control endpoint."""
+    store: Store = Store()
+    """Where events live."""
+    sources: dict[str, Source] = {}
+    """Who may send."""
+    contracts: dict[str, Contract] = {}
+    """What they promise."""
+    functions: dict[str, Function] = {}
+    """User code."""
+    destinations: dict[str, Destination] = {}
+    """Where to."""
+    syncs: dict[str, Sync] = {}
+    """Which events go where, as what."""
+    cases: tuple[Case, ...] = ()
+    """Tests of this file."""
+    deliver_after_commit: bool = False
+    """True: deliver only what is on disk already; costs milliseconds, saves duplicates after a crash."""

@@ -1,0 +1,227 @@
+"""The contract a plugin author imports: what to declare, what is called when, what to raise.
+
+A destination that speaks HTTP is data plus two pure functions (`Translator`); it makes no I/O, so that dry runs,
+``explain``, the console and tests can show the exact request. Time comes in as an argument. One that does not speak
+HTTP makes its attempts itself (`Direct`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+import msgspec
+
+from engine.lang.retry import Verdict
+from engine.messages import Delivery, Reply, Request
+
+FieldType = Literal["any", "string", "number", "integer", "boolean", "object", "array"]
+
+
+class Secret(str):
+    """A value that is never printed: its repr is ``***``.
+
+    In a plugin's settings it marks what is given as ``env:NAME`` or ``file:PATH`` and is redacted everywhere.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Hide the value."""
+        return "'***'"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The root of every plugin's settings: subclass it with ``frozen=True, kw_only=True, forbid_unknown_fields=True``.
+
+    Each field needs a default or is required; the docstring under it is its documentation.
+    """
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One field that a destination knows in an event type.
+
+    Attributes:
+        default: the mapping that is used when the user gives none, or UNSET.
+        choices: the only values it may have; empty for any.
+    """
+
+    label: str
+    type: FieldType = "any"
+    help: str = ""
+    required: bool = False
+    default: Any = msgspec.UNSET
+    choices: tuple[Any, ...] = ()
+
+
+class EventType(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of thing that a destination takes.
+
+    Attributes:
+        fields: by name; a payload may have others only if ``open``.
+        properties_field: where ``properties_column`` puts the event's properties; "" for the payload itself.
+    """
+
+    label: str
+    help: str = ""
+    fields: Mapping[str, Field] = {}
+    open: bool = True
+    properties_field: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a destination takes at most.
+
+    Attributes:
+        batch: deliveries in one request.
+        batch_bytes: payload bytes in one request, summed.
+        rate: requests a second, or None for no limit.
+        ordered_batch: promises that the items of one request are applied in order.
+    """
+
+    batch: int = 1
+    batch_bytes: int = 1 << 20
+    rate: float | None = None
+    ordered_batch: bool = False
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """How one delivery of a batch fared, as the destination said it.
+
+    Attributes:
+        verdict: what to do with it.
+        reason: a code; "" takes the verdict's own, for example ``rejected_400``.
+        message: what the destination said about this one.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    message: str = ""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Destination(Generic[S]):
+    """Where deliveries go.
+
+    Class attributes:
+        Settings: the Struct its table in config.toml is read into.
+        event_types: by name; ``custom`` is the catch-all that most have.
+        limits: the service's own; a user's ``rate`` and ``batch`` may only lower them.
+        knows_objects: whether ``when_missing_object`` means something to it.
+    """
+
+    Settings: ClassVar[type[Any]]
+    event_types: ClassVar[Mapping[str, EventType]]
+    limits: ClassVar[Limits] = Limits()
+    knows_objects: ClassVar[bool] = False
+
+    def __init__(self, settings: S, name: str) -> None:
+        """Keep *settings*; *name* is the destination's own in config.toml. No I/O, nothing that can wait.
+
+        Raises:
+            PluginError: settings that cannot work together; says which and what to do.
+        """
+        self.settings = settings
+        self.name = name
+
+    def bounds(self) -> Limits:
+        """Return the limits for these settings; by default the class's own."""
+        return self.limits
+
+
+@runtime_checkable
+class Translator(Protocol):
+    """A destination that speaks HTTP: pure, no I/O."""
+
+    def request(self, batch: Sequence[Delivery], at: float) -> Request:
+        """Return the one request that carries *batch* (1 to ``bounds().batch`` deliveries).
+
+        Args:
+            batch: what to send, in order.
+            at: epoch seconds, for signatures; the same batch and time give the same request.
+
+        Raises:
+            PluginError: a payload this destination can never take; the batch is bisected and that delivery archived.
+        """
+
+    def verdicts(self, reply: Reply, batch: Sequence[Delivery]) -> Sequence[Item] | None:
+        """Return one item per delivery, in order, or None to let the status decide for all of them.
+
+        Called for every reply with a status; what got none is retried without asking.
+        """
+
+
+@runtime_checkable
+class Direct(Protocol):
+    """A destination that does not speak HTTP: makes one attempt itself."""
+
+    async def send(self, batch: Sequence[Delivery]) -> Sequence[Item]:
+        """Make one attempt and return one item per delivery, in order.
+
+        Cancelled when the destination's ``timeout`` is over, which counts as a time-out. Any exception counts as a
+        network failure of the whole batch and is retried; its text is shown.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of what is held; called once, at the end."""
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request as a source sees it: headers in lower case, body inflated."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that lower-case *name*, or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request holds.
+
+    Attributes:
+        write_key: what the client showed, or None; the receiver knows what it opens.
+        items: the JSON of each event, in order; not yet looked at.
+        sent_at: the batch's, for all items without their own.
+        context: the batch's own, merged under each item's.
+        integrations: likewise.
+        browser: whether ``context.ip`` is to be filled in.
+    """
+
+    write_key: str | None
+    items: tuple[bytes, ...]
+    sent_at: str | None = None
+    context: dict[str, Any] | None = None
+    integrations: dict[str, Any] | None = None
+    browser: bool = False
+
+
+class Source(Protocol):
+    """A shape in which clients send events over HTTP: pure, no I/O."""
+
+    routes: ClassVar[tuple[tuple[str, str], ...]]
+    """(method, path) pairs it answers; exact, and no two sources share one."""
+
+    def decode(self, post: Post) -> Submission:
+        """Return what *post* holds.
+
+        Raises:
+            ProtocolError: a body that can never work; the client is told 400 with its text.
+        """
+
+
+class Function(Protocol):
+    """A step between contract and filter: events in, events out."""
+
+    def transform(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what becomes of *events* (normalised; its own copies, free to change).
+
+        Leave one out to drop it, add others to derive them. Raising fails the events of this call, which are then
+        tried one by one.
+        """

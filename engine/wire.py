@@ -1,0 +1,72 @@
+"""The WebSocket protocol ``headrace.v1``: frames, close codes, defaults. Client and receiver share this page.
+
+A client opens ``/v1/stream`` with the subprotocol, shows its write key (Basic, Bearer, ``?writeKey=`` or a first
+frame ``{"type":"hello","writeKey":…}``), is told ``ready``, and sends. Every element of every frame has a number, from
+1 on, also when it is refused or a duplicate; ``hello`` and empty arrays have none. Acks are cumulative.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PATH = "/v1/stream"
+SUBPROTOCOL = "headrace.v1"
+WINDOW = 2000
+"""Events a client may have unacknowledged on one connection."""
+MAX_FRAME = 4 << 20
+"""Bytes of one frame; larger ones close with `TOO_LARGE`."""
+MAX_EVENT = 32 << 10
+"""Bytes of one event's JSON; larger ones are refused, alone."""
+
+DRAINING = 1001
+PROTOCOL = 4400
+KEY = 4401
+TOO_LARGE = 4413
+QUOTA = 4429
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello", rename="camel"):
+    """The client's first frame, when its key is not in the handshake."""
+
+    write_key: str
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ready", rename="camel"):
+    """The receiver's first frame: the key was good, and these are the limits.
+
+    Attributes:
+        window: events that may be unacknowledged on this connection.
+        max_frame: bytes of one frame.
+        max_event: bytes of one event's JSON.
+    """
+
+    source: str
+    window: int = WINDOW
+    max_frame: int = MAX_FRAME
+    max_event: int = MAX_EVENT
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One event that will not be accepted; sending it again does not help.
+
+    Attributes:
+        n: its number on this connection.
+        message_id: its own, or "".
+        code: one documented word, for example ``id_required``.
+    """
+
+    n: int
+    message_id: str
+    code: str
+    message: str
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ack", rename="camel", omit_defaults=True):
+    """All elements up to ``upto`` are durable, duplicates, or in ``refused`` of this or an earlier ack."""
+
+    upto: int
+    refused: tuple[Refused, ...] = ()
+
+
+Answer = Ready | Ack
+"""What a client receives."""
