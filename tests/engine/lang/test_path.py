@@ -94,7 +94,10 @@ def test_the_keys_are_names_and_positions(text, keys):
         ("a.", "empty segment: a name is missing\n    a.\n      ^"),
         ("a\\", "a backslash at the end escapes nothing: write '\\\\' for a backslash\n    a\\\n     ^"),
         ("a\\x", "unknown escape '\\x': a dot is written '\\.' and a backslash '\\\\'\n    a\\x\n     ^"),
-        ("['a\\x']", "unknown escape '\\x': inside brackets only '\\\\' and quotes are escaped\n    ['a\\x']\n       ^"),
+        (
+            "['a\\x']",
+            "unknown escape '\\x': inside brackets only '\\\\' and quotes are escaped\n    ['a\\x']\n       ^",
+        ),
         ("x['a", "the bracket is not closed: expected ']\n    x['a\n     ^"),
         ("x['a'", "the bracket is not closed: expected ']\n    x['a'\n     ^"),
         ("['a']b", "expected '.' or '[' after ']'\n    ['a']b\n         ^"),

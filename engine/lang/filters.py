@@ -1,0 +1,98 @@
+"""Filters: ``event = "Order Completed" and (properties.total >= 100 or not exists(properties.coupon))``.
+
+A superset of Segment's FQL. Comparisons ``= != < <= > >=``, ``in (…)`` and ``not in (…)``; ``and``, ``or``, ``not`` or
+``!``, parentheses; functions ``exists contains match starts_with ends_with length lowercase typeof``; strings in either
+quote; field references as in mappings. A bare reference ends before a sign, a parenthesis, a comma, or one of the words
+``and or not in`` between spaces; a name that holds these is written ``['…']``.
+
+A filter is total: it is true or false for every event. Types are strict (``"3" = 3`` is false), null counts as missing,
+and ``!=`` is the negation of ``=``, so true where something is missing. Arrays and objects equal nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.lang.clauses import Leaf, Node, parse_filter
+from engine.lang.compare import Test
+from engine.lang.path import Path
+
+
+class Clause(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a filter and what it is for one event.
+
+    Attributes:
+        text: the comparison as it was written.
+        value: whether it holds by itself, whatever stands around it.
+    """
+
+    text: str
+    value: bool
+
+
+class Filter:
+    """A compiled filter.
+
+    Attributes:
+        text: as it was written.
+        test: whether an event passes; total, never raises.
+        references: the fields it looks at, each once, in order.
+    """
+
+    def __init__(self, text: str, root: Node) -> None:
+        self.text = text
+        self.test: Test = _compiled(root)
+        self._leaves = tuple(_leaves(root))
+        self.references: tuple[Path, ...] = tuple(dict.fromkeys(path for leaf in self._leaves for path in leaf.paths))
+
+    def explain(self, event: dict[str, Any]) -> list[Clause]:
+        """Return every comparison in order, each with its own answer."""
+        return [Clause(text=leaf.text, value=leaf.test(event)) for leaf in self._leaves]
+
+    def __repr__(self) -> str:
+        """Return ``Filter('…')``."""
+        return f"Filter({self.text!r})"
+
+
+def compile_filter(text: str) -> Filter:
+    """Compile *text*.
+
+    Raises:
+        LangError: a syntax error, with the column and a caret below it.
+    """
+    return Filter(text, parse_filter(text))
+
+
+def _leaves(node: Node) -> list[Leaf]:
+    if isinstance(node, Leaf):
+        return [node]
+    return [leaf for part in node.parts for leaf in _leaves(part)]
+
+
+def _compiled(node: Node) -> Test:
+    if isinstance(node, Leaf):
+        return node.test
+    tests = [_compiled(part) for part in node.parts]
+    if node.word == "not":
+        inner = tests[0]
+        return lambda event: not inner(event)
+    return _joined(_both if node.word == "and" else _either, tests)
+
+
+def _joined(join: Callable[[Test, Test], Test], tests: Sequence[Test]) -> Test:
+    """Join in halves: n tests nest log n deep, and no loop is set up per event."""
+    if len(tests) == 1:
+        return tests[0]
+    middle = len(tests) // 2
+    return join(_joined(join, tests[:middle]), _joined(join, tests[middle:]))
+
+
+def _both(left: Test, right: Test) -> Test:
+    return lambda event: left(event) and right(event)
+
+
+def _either(left: Test, right: Test) -> Test:
+    return lambda event: left(event) or right(event)
