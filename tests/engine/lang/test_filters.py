@@ -205,7 +205,7 @@ def test_a_filter_is_true_or_false(text, passes):
         ("a > true", "'>' compares numbers or strings, not true\n    a > true\n        ^"),
         ("a = \u201cx\u201d", "a curly quote: write \" or '\n    a = \u201cx\u201d\n        ^"),
         ("a = 1\nand b ==2", "'==' is written '='\n    and b ==2\n          ^"),
-        ("a = 1 b = 2", "expected 'and', 'or' or the end\n    a = 1 b = 2\n            ^"),
+        ("a = 1 b = 2", "expected 'and', 'or' or the end\n    a = 1 b = 2\n          ^"),
     ],
 )
 def test_a_wrong_filter_is_refused_with_a_caret(text, error):
