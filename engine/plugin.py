@@ -12,8 +12,35 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_c
 
 import msgspec
 
+from engine.errors import PluginError
 from engine.lang.retry import Verdict
 from engine.messages import Delivery, Reply, Request
+from engine.units import Duration, Size
+
+__all__ = [
+    "Delivery",
+    "Destination",
+    "Direct",
+    "Duration",
+    "EventType",
+    "Field",
+    "FieldType",
+    "Function",
+    "Item",
+    "Limits",
+    "PluginError",
+    "Post",
+    "Reply",
+    "Request",
+    "Secret",
+    "Settings",
+    "Size",
+    "Source",
+    "Submission",
+    "Translator",
+    "Verdict",
+    "idempotency_key",
+]
 
 FieldType = Literal["any", "string", "number", "integer", "boolean", "object", "array"]
 
@@ -92,14 +119,25 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         verdict: what to do with it.
         reason: a code; "" takes the verdict's own, for example ``rejected_400``.
         message: what the destination said about this one.
+        retry_after: seconds for which the destination asked to be left alone, or None; for a `Direct` one, whose
+            answers have no headers. The longest of a batch counts, and paces the whole destination.
     """
 
     verdict: Verdict
     reason: str = ""
     message: str = ""
+    retry_after: float | None = None
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def idempotency_key(delivery: Delivery) -> str:
+    """Return the key a destination shows for *delivery*: the same at every attempt, another for a changed replay.
+
+    Its characters are hex digits and, after a replay with a changed payload, ``;r`` and a number.
+    """
+    return f"{delivery.key};r{delivery.replay}" if delivery.replay else delivery.key
 
 
 class Destination(Generic[S]):
