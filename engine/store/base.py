@@ -71,7 +71,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         since: epoch seconds; rows whose last trouble is not older.
         text: a part of the error or the messageId, any case.
-        after: the id of the last row of the page before; pages go from the newest to the oldest.
+        after: the id of the last row of the page before; pages go from the newest to the oldest. Only for `list`.
+        limit: rows on a page. Only for `list`: `retry` and `discard` take every row that matches.
     """
 
     ids: tuple[str, ...] = ()
@@ -142,24 +143,32 @@ class Log(Protocol):
         """The highest position that would survive a crash now."""
 
     def append(self, events: Sequence[Logged], done: Done) -> None:
-        """Queue *events* for the writer; their positions must follow ``last`` without a gap.
+        """Hand *events* to the writer; their positions must follow ``last`` without a gap.
 
         All or nothing: after a crash either all of one call are there or none. Groups of calls share one commit.
 
         Raises:
-            StoreFull: before anything was queued or numbered; nothing changed.
+            StoreFull: before anything was handed over or numbered; nothing changed.
             StoreError: the store has failed or is closed. A failed commit is final: the store refuses everything after
                 it, so that no position is ever given twice.
+            ValueError: the positions do not follow ``last``; nothing changed.
         """
 
     def keep(self, results: Sequence[Result], done: Done) -> None:
-        """Queue what a user function made of events; the first result for a position is the one that stays."""
+        """Hand over what a user function made of events; the first result for a position is the one that stays.
+
+        Raises:
+            StoreError: the store has failed or is closed.
+        """
 
     async def read(self, source: str, after: int, upto: int, limit: int) -> list[Logged]:
         """Return the first *limit* events of *source* with after < position <= upto, ascending.
 
         Waits until *upto* is durable, so a reader never sees less than a live batch would have shown it. Fewer than
         *limit* means there are no more.
+
+        Raises:
+            StoreError: the store failed or was closed before *upto* was durable.
         """
 
     async def results(self, positions: Sequence[int]) -> dict[int, Result]:
@@ -169,34 +178,50 @@ class Log(Protocol):
         """Return the newest *limit* accepted events not older than *since* (epoch seconds), ascending."""
 
     async def trim(self, retention: Retention, now: float) -> int:
-        """Delete at most 1,000 log rows, and as many archived ledger rows, that *retention* lets go; return how many.
+        """Delete at most 1,000 log rows, and as many ledger rows, that *retention* lets go; return how many.
 
-        Never takes a row above the lowest cursor or progress, in an open set, or named by a ledger row that waits to be
-        retried. Rows of sources and syncs that are gone do not hold the log back.
+        Oldest first. Never takes a log row above its source's cursor or the progress of a sync on that source, in an
+        open set, or named by a ledger row that waits to be retried; nor the newest row, which keeps the position. A
+        source without a cursor holds all its rows; what is gone holds nothing back once its syncs are forgotten and its
+        cursor was set to ``last``. Stored results and attempts go with their log rows. Ledger rows go by the archive's
+        age (since their last trouble) and size, never while they wait to be retried.
         """
 
 
 class Queue(Protocol):
     """What is tried again: claims on ledger rows, and the maintenance transaction that settles them."""
 
-    def claim(self, destination: str, now: float, limit: int) -> list[Claim]:
+    on_due: Callable[[str], None] | None
+    """Called in the trio thread with a destination whose `next_due` may have become earlier. Must not raise."""
+
+    async def claim(self, destination: str, now: float, limit: int) -> list[Claim]:
         """Return at most *limit* retrying rows due at or before *now* (epoch seconds), the longest due first.
 
-        A claimed row is not claimed again before it is settled, released, or its lease has ended; claims are in memory,
-        and a crash releases all. Reads what is committed; costs microseconds, and never waits for the writer.
+        A claimed row is not claimed again before it is settled, released, or its lease has ended (`LEASE` after *now*);
+        claims are in memory, and a crash releases all. Reads what is committed, never waits for the writer. Cancelled,
+        it claims nothing.
         """
 
     def next_due(self, destination: str) -> float | None:
-        """Return epoch seconds of the earliest unclaimed retrying row, or None if there is none."""
+        """Return epoch seconds before which `claim` would return nothing, or None if no row waits; costs microseconds.
+
+        A claimed row counts from the end of its lease.
+        """
 
     async def commit(self, change: Change) -> tuple[bool, ...]:
         """Write *change* in one transaction; return for each settle whether its claim still held.
 
         Counts of the sync follow by themselves for what changes a ledger row: ``archived`` grows when a row becomes
         archived and shrinks when it is retried; ``delivered`` grows when a claim is done; ``discarded`` likewise.
+        Rows of the source's stages (sync "") are not counted. A row that leaves retrying without an event of its own
+        gets a copy of the log's.
+
+        The writer has the change when the call first waits: cancelled after that, it is written all the same.
 
         Raises:
             StoreFull: not even the reserve is left; nothing changed, may be tried again.
+            StoreError: the store has failed or is closed; what was not reported written may or may not be.
+            ValueError: a settle to retry or archive has no fitting trouble; nothing changed.
         """
 
 
@@ -204,7 +229,11 @@ class Ledger(Protocol):
     """Errors and archive, listed and changed by a person."""
 
     async def list(self, selection: Selection) -> list[Trouble]:
-        """Return the rows that match, the newest trouble first, payloads and replies included."""
+        """Return the rows that match, the newest trouble first, payloads and replies included.
+
+        Raises:
+            StoreError: the row named by ``after`` is gone, so nobody knows where the next page begins.
+        """
 
     async def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
         """Return one row, or None."""
@@ -212,11 +241,18 @@ class Ledger(Protocol):
     async def retry(self, selection: Selection, now: float) -> int:
         """Make archived rows that have a payload due at once, with attempts at 0 and the same id; return how many.
 
-        A row that is retrying becomes due at once; its attempts stay.
+        Their first trouble is *now* again, so that the whole retry schedule applies. A row that is retrying becomes due
+        at once; its attempts stay. Big selections take several transactions: after a crash a part may be done.
         """
 
     async def discard(self, selection: Selection, now: float) -> int:
-        """End retrying and archived rows for good; return how many."""
+        """End retrying and archived rows for good; return how many. In several transactions, as `retry`.
+
+        A delivery in flight cannot be called back, but its settlement has no effect.
+        """
+
+    async def attempts(self, position: int) -> list[Attempt]:
+        """Return every stored attempt that had a delivery of that position in it, the oldest first."""
 
 
 class Meta(Protocol):
@@ -238,7 +274,11 @@ class Meta(Protocol):
         """Return every count by (scope, name)."""
 
     async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
-        """Delete the progress of syncs that are gone and archive their retrying rows; return how many rows."""
+        """Delete the progress of syncs that are gone and archive their retrying rows; return how many rows.
+
+        Of each Progress only ``sync`` and ``source`` matter. What was open in it is counted as discarded: those
+        deliveries have no row to archive. The progress goes last, so that after a crash it can be done again.
+        """
 
 
 class Store(Log, Queue, Protocol):
@@ -249,7 +289,7 @@ class Store(Log, Queue, Protocol):
     meta: Meta
 
     def usage(self) -> Usage:
-        """Return how full the store was when it last looked (after each maintenance transaction)."""
+        """Return how full the store was when it last looked (at open, after each `commit`, each ~1,000 appended rows)."""
 
     async def aclose(self) -> None:
-        """Write what is queued, then let go of the file."""
+        """Write what was handed over, then let go of the file; a second call does nothing."""
