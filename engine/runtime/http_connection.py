@@ -1,0 +1,237 @@
+"""One TCP or TLS connection to an HTTP server: open it, send a request, read the reply."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import httpx
+import msgspec
+import trio
+
+from engine.runtime.address import Resolver, permitted, system_resolver
+from engine.runtime.http_wire import Ask, Reader, Reply
+
+READ_SIZE = 64 * 1024
+"""Bytes asked of the socket at a time."""
+
+NEXT_ADDRESS_AFTER = 2.0
+"""Seconds an address of several has to answer a connect; the last one has what is left of the time-out."""
+
+MAX_IDLE = 30.0
+"""Seconds after which a kept connection is not used again: middle boxes forget without saying so."""
+
+Wire: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
+
+T = TypeVar("T")
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds each phase may take; None is for ever. The names and meanings are httpx's.
+
+    Attributes:
+        connect: for names, TCP and TLS together.
+        read: from one piece of the response to the next.
+        write: for the whole request.
+        pool: for the one before on the same connection.
+    """
+
+    connect: float | None = None
+    read: float | None = None
+    write: float | None = None
+    pool: float | None = None
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a connection may go, and how it is secured.
+
+    Attributes:
+        allow_private: whether loopback, link-local and private addresses are permitted.
+        tls: the context of every https connection.
+        resolve: turns names into addresses.
+    """
+
+    allow_private: bool
+    tls: ssl.SSLContext
+    resolve: Resolver = system_resolver
+
+
+async def within(seconds: float | None, error: httpx.TransportError, call: Callable[[], Awaitable[T]]) -> T:
+    """Await *call* for at most *seconds*, else raise *error*."""
+    if seconds is None:
+        return await call()
+    with trio.move_on_after(seconds):
+        return await call()
+    raise error
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that verifies as httpx does (``SSL_CERT_FILE``, ``SSL_CERT_DIR``, else certifi).
+
+    Loading the certificates takes tens of milliseconds: make one and share it.
+    """
+    context = httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class Connection:
+    """An open connection to one origin. Made by `dial`."""
+
+    def __init__(self, stream: Wire, max_body: int) -> None:
+        self.fresh = True
+        self._stream = stream
+        self._reader = Reader(max_body)
+        self._used_at = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything came back for the request at hand."""
+        return self._reader.received
+
+    def usable(self) -> bool:
+        """Return whether an idle connection can be expected to live.
+
+        One that is readable was closed by the peer, or holds what was never asked for; both end it.
+        """
+        return trio.current_time() - self._used_at < MAX_IDLE and not _socket(self._stream).is_readable()
+
+    async def write(self, ask: Ask, seconds: float | None) -> None:
+        """Send the request, in one write.
+
+        A peer that closes before it has read all of it may have answered first (413 does), so a broken pipe is no
+        error yet: the reader will say which.
+
+        Raises:
+            httpx.WriteTimeout: not all was taken in *seconds*.
+        """
+        self._reader.begin(ask)
+        try:
+            if seconds is None:
+                await self._stream.send_all(ask.data)
+                return
+            with trio.move_on_after(seconds):
+                await self._stream.send_all(ask.data)
+                return
+        except trio.BrokenResourceError:
+            return
+        except trio.ClosedResourceError as error:
+            raise httpx.WriteError("the connection was closed while it was written to") from error
+        raise httpx.WriteTimeout(f"the server did not take the request in {seconds:g} s")
+
+    async def read(self, seconds: float | None) -> Reply:
+        """Read until the reply is whole, or longer than its bound.
+
+        Raises:
+            httpx.ReadTimeout: nothing came for *seconds*.
+            httpx.ReadError: the connection broke.
+            httpx.RemoteProtocolError: not HTTP, or an end before the end of the message.
+        """
+        try:
+            reply = await self._read(seconds)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpx.ReadError(f"the connection broke: {cause(error)}") from error
+        self.fresh = False
+        self._used_at = trio.current_time()
+        return reply
+
+    async def _read(self, seconds: float | None) -> Reply:
+        receive, take = self._stream.receive_some, self._reader.receive
+        if seconds is None:
+            while (reply := take(await receive(READ_SIZE))) is None:
+                pass
+            return reply
+        with trio.move_on_after(seconds) as scope:
+            while (reply := take(await receive(READ_SIZE))) is None:
+                scope.deadline = trio.current_time() + seconds
+            return reply
+        raise httpx.ReadTimeout(f"the server sent nothing for {seconds:g} s")
+
+    def drop(self) -> None:
+        """Close the socket at once; does not wait, so it may be called while cancelled."""
+        _socket(self._stream).close()
+
+
+async def dial(url: httpx.URL, guard: Guard, max_body: int) -> Connection:
+    """Resolve, check, connect and, for https, shake hands.
+
+    Raises:
+        PrivateAddress: the guard refuses where the name leads.
+        httpx.ConnectError: no such name, nobody listens, or the certificate is not good.
+        httpx.UnsupportedProtocol: neither http nor https.
+    """
+    secure = url.scheme == "https"
+    if not secure and url.scheme != "http":
+        raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {url.scheme}://")
+    host = url.raw_host.decode("ascii")
+    port = url.port or (443 if secure else 80)
+    stream = await _connect(host, port, guard)
+    if not secure:
+        return Connection(stream, max_body)
+    return Connection(await _shake_hands(stream, host, guard.tls), max_body)
+
+
+async def _connect(host: str, port: int, guard: Guard) -> trio.SocketStream:
+    try:
+        found = await guard.resolve(host, port)
+    except OSError as error:
+        raise httpx.ConnectError(f"{host} does not resolve: {error.strerror or error}") from error
+    addresses = permitted(host, found, allow_private=guard.allow_private)
+    failures: list[str] = []
+    for left, address in reversed(tuple(enumerate(reversed(addresses)))):
+        try:
+            with trio.move_on_after(NEXT_ADDRESS_AFTER if left else math.inf):
+                return await _open(address, port)
+            failures.append(f"{address}: no answer")
+        except OSError as error:
+            failures.append(f"{address}: {cause(error)}")
+    raise httpx.ConnectError(f"cannot connect to {host}:{port} ({'; '.join(failures) or 'no address'})")
+
+
+async def _open(address: str, port: int) -> trio.SocketStream:
+    sock = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    done = False
+    try:
+        await sock.connect((address, port))
+        done = True
+    finally:
+        if not done:
+            sock.close()
+    return trio.SocketStream(sock)
+
+
+async def _shake_hands(
+    stream: trio.SocketStream, host: str, context: ssl.SSLContext
+) -> trio.SSLStream[trio.SocketStream]:
+    secured = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    done = False
+    try:
+        await secured.do_handshake()
+        done = True
+    except trio.BrokenResourceError as error:
+        raise httpx.ConnectError(f"no TLS with {host}: {cause(error)}") from error
+    finally:
+        if not done:
+            stream.socket.close()
+    return secured
+
+
+def cause(error: BaseException) -> str:
+    """Return the words of what lies at the bottom of *error*, without numbers or source lines."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not good: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS failed").replace("_", " ").lower()
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+def _socket(stream: Wire) -> trio.socket.SocketType:
+    return stream.transport_stream.socket if isinstance(stream, trio.SSLStream) else stream.socket
