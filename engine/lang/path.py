@@ -11,7 +11,7 @@ Rules (the seed's, and where it is silent, ours):
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -201,3 +201,18 @@ class _Reader:
 
 def _numbers(suffix: str) -> tuple[int, ...]:
     return tuple(int(digits) for digits in re.findall("[0-9]+", suffix))
+
+
+def from_keys(keys: Sequence[str | int]) -> Path:
+    """Return the reference that names *keys*, of which the first is a name; its text is what a user would write."""
+    text = ""
+    for key in keys:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif key and not _INDEXES.search(key) and "['" not in key and '["' not in key:
+            escaped = key.replace("\\", "\\\\").replace(".", "\\.")
+            text += f".{escaped}" if text else escaped
+        else:
+            quoted = key.replace("\\", "\\\\").replace("'", "\\'")
+            text += f"['{quoted}']"
+    return parse(text)

@@ -1,0 +1,242 @@
+"""The Liquid filters of our own, and size guards around the library's that can grow without end.
+
+All are pure. Missing and null pass through those that convert: ``{{ row.absent | cast: 'number' }}`` is missing, not 0.
+Sizes: no filter makes a text longer than `LONGEST_TEXT` characters; that is checked before the text is built, because
+ten replaces of ten characters make gigabytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import functools
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from liquid.builtin.filters.math import times as library_times
+from liquid.filter import sequence_filter
+from liquid.undefined import is_undefined
+from msgspec import UNSET
+
+from engine.errors import MappingFailed
+from engine.lang.cast import KINDS, cast, shown, text_of
+from engine.lang.dates import iso, to_seconds
+
+LONGEST_TEXT = 1_048_576
+"""Characters a filter may produce; far above an event's own size limit."""
+
+MOST_BITS = 1024
+"""Of a whole number: beyond it nobody counts anything, and multiplying gets slow."""
+
+LiquidFilter = Callable[..., Any]
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: a Liquid undefined is UNSET, a range or tuple a list, a Liquid null None."""
+    kind = type(value)
+    if kind in _JSON_SCALARS or kind is dict:
+        return value
+    if kind is list:
+        return [plain(item) for item in value] if any(type(item) not in _JSON for item in value) else value
+    if is_undefined(value):
+        return UNSET
+    if isinstance(value, (tuple, range)):
+        return [plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, list, dict)) else None
+
+
+_JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
+_JSON = _JSON_SCALARS | {dict, list}
+
+
+def stringify(value: Any) -> str:
+    """Return what an output writes into a text: JSON for arrays and objects, "" for null and missing."""
+    return value if type(value) is str else text_of(plain(value))
+
+
+def on_text(convert: LiquidFilter) -> LiquidFilter:
+    """Give a text filter of the library our text of a value, where it would take Python's."""
+
+    @functools.wraps(convert)
+    def filtered(value: Any, *arguments: Any, **named: Any) -> Any:
+        return convert(value if type(value) is str else stringify(value), *arguments, **named)
+
+    return filtered
+
+
+def _passing(convert: LiquidFilter) -> LiquidFilter:
+    """Let missing and null through, and hand on what is left as JSON knows it."""
+
+    @functools.wraps(convert)
+    def filtered(value: Any, *arguments: Any) -> Any:
+        if value is None or is_undefined(value):
+            return value
+        return convert(plain(value), *arguments)
+
+    return filtered
+
+
+def _cast(value: Any, kind: Any) -> Any:
+    if kind not in KINDS:
+        raise MappingFailed(f"'cast' knows no {shown(plain(kind))}")
+    return cast(value, kind)
+
+
+def _times(value: Any, factor: Any) -> Any:
+    product = library_times(value, factor)
+    if isinstance(product, int) and product.bit_length() > MOST_BITS:
+        raise MappingFailed("the product is a number of more than 300 digits")
+    return product
+
+
+def _parse_json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        raise MappingFailed(f"not JSON: {shown(value)}") from None
+
+
+def _to_json(value: Any) -> str:
+    return _fits(msgspec.json.encode(value).decode())
+
+
+def _bytes_of(value: Any) -> bytes:
+    return text_of(value).encode()
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(_bytes_of(value)).hexdigest()
+
+
+def _md5(value: Any) -> str:
+    return hashlib.md5(_bytes_of(value), usedforsecurity=False).hexdigest()
+
+
+def _hmac_sha256(value: Any, key: Any) -> str:
+    return hmac.new(_bytes_of(plain(key)), _bytes_of(value), hashlib.sha256).hexdigest()
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(_bytes_of(value)).decode()
+
+
+def _regex_replace(value: Any, pattern: Any, replacement: Any = "") -> str:
+    r"""Replace every match; ``$1`` and ``\1`` stand for a group."""
+    text, expression = text_of(value), re.compile(text_of(pattern))
+    template = re.sub(r"\$([0-9]{1,2})", r"\\g<\1>", text_of(replacement))
+    matches = sum(1 for _ in expression.finditer(text))
+    _check(len(text) + matches * (len(template) + len(text) if "\\" in template else len(template)))
+    return expression.sub(template, text)
+
+
+def _regex_test(value: Any, pattern: Any) -> bool:
+    return re.search(text_of(pattern), text_of(value)) is not None
+
+
+def _seconds(value: Any) -> float:
+    seconds = to_seconds(value)
+    if seconds is None:
+        raise MappingFailed(f"not a date: {shown(value)}")
+    return seconds
+
+
+def _to_unix(value: Any) -> int:
+    return int(_seconds(value) // 1)
+
+
+def _to_unix_ms(value: Any) -> int:
+    return round(_seconds(value) * 1000)
+
+
+def _to_iso(value: Any) -> str:
+    return iso(_seconds(value))
+
+
+def _date(value: Any, pattern: Any) -> str:
+    """Write a date by strftime's pattern, in UTC; the library's own would read the clock and the local zone."""
+    seconds = _seconds(value)
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)).strftime(text_of(pattern))
+
+
+def _append(value: Any, tail: Any) -> str:
+    return _fits(stringify(value), stringify(tail))
+
+
+def _prepend(value: Any, head: Any) -> str:
+    return _fits(stringify(head), stringify(value))
+
+
+def _replacing(count: int) -> LiquidFilter:
+    def replace(value: Any, old: Any, new: Any = "") -> str:
+        text, old, new = stringify(value), stringify(old), stringify(new)
+        found = min(text.count(old), count) if count > 0 else text.count(old)
+        _check(len(text) + found * len(new))
+        return text.replace(old, new, count)
+
+    return replace
+
+
+def _replace_last(value: Any, old: Any, new: Any) -> str:
+    text, old, new = stringify(value), stringify(old), stringify(new)
+    head, found, tail = text.rpartition(old) if old else (text, "", "")
+    if old and not found:
+        return text
+    return _fits(head, new, tail)
+
+
+@sequence_filter
+def _join(values: Any, separator: Any = " ") -> str:
+    items, between = [stringify(item) for item in values], stringify(separator)
+    _check(sum(map(len, items)) + len(between) * len(items))
+    return between.join(items)
+
+
+def _split(value: Any, separator: Any) -> list[str]:
+    text, by = stringify(value), stringify(separator)
+    _check(len(text))
+    if not by:
+        return list(text)
+    return [] if not text or text == by else text.split(None if by == " " else by)
+
+
+def _fits(*parts: str) -> str:
+    _check(sum(map(len, parts)))
+    return "".join(parts)
+
+
+def _check(length: int) -> None:
+    if length > LONGEST_TEXT:
+        raise MappingFailed(f"the text would have {length} characters, more than {LONGEST_TEXT}")
+
+
+OWN: dict[str, LiquidFilter] = {
+    "times": _times,
+    "cast": _passing(_cast),
+    "parse_json": _passing(_parse_json),
+    "to_json": _passing(_to_json),
+    "json": _passing(_to_json),
+    "sha256": _passing(_sha256),
+    "md5": _passing(_md5),
+    "hmac_sha256": _passing(_hmac_sha256),
+    "base64": _passing(_base64),
+    "regex_replace": _passing(_regex_replace),
+    "regex_test": _passing(_regex_test),
+    "date": _passing(_date),
+    "to_unix": _passing(_to_unix),
+    "to_unix_ms": _passing(_to_unix_ms),
+    "to_iso": _passing(_to_iso),
+    "append": _append,
+    "prepend": _prepend,
+    "replace": _replacing(-1),
+    "replace_first": _replacing(1),
+    "replace_last": _replace_last,
+    "join": _join,
+    "split": _split,
+}
+"""Our filters by the name a template uses; those of the library that are not here stay as they are."""
