@@ -48,20 +48,36 @@ class Logged(Message, frozen=True, kw_only=True):
     envelope: Envelope
 
 
-class Span(Message, frozen=True, kw_only=True):
-    """All of one source's events with ``after`` < position <= ``upto``: the receiver's word to a validator.
+class Stretch(Message, frozen=True, kw_only=True):
+    """All that one source has between two positions: after < position <= upto.
 
     A reader that has read up to ``after`` takes it; one that has read less reads the gap from the log first.
+
+    Attributes:
+        events: ascending by position.
     """
 
     source: str
     after: int
     upto: int
-    events: tuple[Logged, ...]
+    events: tuple[Any, ...]
 
     def halves(self) -> tuple[Self, Self] | None:
-        """Return the span cut in two at an event, or None if it holds less than two."""
-        return _halves(self)
+        """Return the stretch cut in two between positions, near its middle; None if there is no such place."""
+        events = self.events
+        middle = len(events) // 2
+        for cut in (*range(middle, len(events)), *range(middle - 1, 0, -1)):
+            edge: int = events[cut - 1].position
+            if cut and events[cut].position != edge:
+                left = msgspec.structs.replace(self, upto=edge, events=events[:cut])
+                return left, msgspec.structs.replace(self, after=edge, events=events[cut:])
+        return None
+
+
+class Span(Stretch, frozen=True, kw_only=True):
+    """One source's accepted events: the receiver's word to a validator."""
+
+    events: tuple[Logged, ...]
 
 
 class Event(Message, frozen=True, kw_only=True):
@@ -82,29 +98,10 @@ class Event(Message, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
-class Passed(Message, frozen=True, kw_only=True):
-    """What a source's events with ``after`` < position <= ``upto`` became: the validator's word to the routers."""
+class Passed(Stretch, frozen=True, kw_only=True):
+    """What a stretch of a source's events became: the validator's word to the routers."""
 
-    source: str
-    after: int
-    upto: int
     events: tuple[Event, ...]
-
-    def halves(self) -> tuple[Self, Self] | None:
-        """Return the span cut in two between positions, or None if all its events have one position."""
-        return _halves(self)
-
-
-def _halves(span: Any) -> Any:
-    """Cut *span* between two positions, near its middle; None where there is no such place."""
-    events = span.events
-    middle = len(events) // 2
-    for cut in (*range(middle, len(events)), *range(middle - 1, 0, -1)):
-        if cut and events[cut].position != events[cut - 1].position:
-            edge = events[cut - 1].position
-            left = msgspec.structs.replace(span, upto=edge, events=events[:cut])
-            return left, msgspec.structs.replace(span, after=edge, events=events[cut:])
-    return None
 
 
 class Delivery(Message, frozen=True, kw_only=True):
@@ -282,10 +279,14 @@ class Due(Message, frozen=True, kw_only=True):
 
     Attributes:
         token: of the claim; a settlement with an old one has no effect.
+        status: of the last attempt; 0 if nothing came back.
+        last_at: epoch seconds of the last attempt's end.
     """
 
     delivery: Delivery
     token: int
+    status: int = 0
+    last_at: float = 0.0
 
 
 class Claim(Message, frozen=True, kw_only=True):

@@ -1,0 +1,86 @@
+"""The archiver: keeps the books, and writes them down every 250 ms or 2,000 outcomes. Never waits for a sender."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+import trio
+
+from engine.errors import StoreFull
+from engine.messages import Judged, Routed, Settled
+from engine.runtime.actor import Actor, slots
+from engine.runtime.bell import Bell
+from engine.runtime.channel import Inbox
+from engine.runtime.room import Room
+from engine.store.base import Change, Queue
+from engine.store.books import Books
+
+TICK = 0.25
+"""Seconds between maintenance transactions, at most."""
+OUTCOMES = 2000
+"""Outcomes after which one is due at once."""
+PLACES = 2048
+"""Outcomes that may wait to be written; a sender reserves its places before it sends."""
+
+log = structlog.get_logger()
+
+
+class Archiver(Actor[Judged | Routed | Settled]):
+    """Folds every report into the books; a second hand writes them, so that folding never waits for the disk.
+
+    Args:
+        books: belong to the tree and outlive this actor.
+        places: given back when an outcome is durable.
+    """
+
+    def __init__(self, inbox: Inbox[Judged | Routed | Settled], books: Books, queue: Queue, places: Room) -> None:
+        super().__init__(inbox)
+        self.books = books
+        self.queue = queue
+        self.places = places
+        self._bell = Bell()
+        self._over = False
+
+    async def run(self) -> None:
+        """Fold and write until the inbox is closed and empty, then write the rest."""
+        hands: list[Callable[[], Awaitable[None]]] = [self._fold_all, self._write_all]
+        await slots(len(hands), lambda number: hands[number]())
+
+    async def receive(self, message: Judged | Routed | Settled, /) -> None:
+        """Fold *message*, and all that waits behind it."""
+        more: Judged | Routed | Settled | None = message
+        while more is not None:
+            self.books.fold(more)
+            more = self.inbox.take_nowait()
+        if self.books.outcomes >= OUTCOMES:
+            self._bell.ring()
+
+    async def _fold_all(self) -> None:
+        await super().run()
+        self._over = True
+        self._bell.ring()
+
+    async def _write_all(self) -> None:
+        while not self._over:
+            await self._bell.wait(TICK)
+            await self._write()
+        await self._write()
+
+    async def _write(self) -> None:
+        """Write what changed since the last time; while the disk is full, wait for it."""
+        if not self.books.changed:
+            return
+        places = self.books.places
+        change = self.books.change()
+        while not await self._committed(change):
+            await trio.sleep(1.0)
+        self.places.give(places)
+
+    async def _committed(self, change: Change) -> bool:
+        try:
+            await self.queue.commit(change)
+        except StoreFull as error:
+            log.error("store.full", error=str(error), consequence="sending stops when 2,048 outcomes wait")
+            return False
+        return True

@@ -1,0 +1,47 @@
+"""Maintenance: lets go of what retention says, in small steps, beside everything else."""
+
+from __future__ import annotations
+
+import structlog
+
+from engine.runtime.bell import Bell
+from engine.runtime.clock import Clock
+from engine.store.base import Log, Retention
+
+EVERY = 30.0
+"""Seconds between looks; a step that found a full chunk is followed by another at once."""
+CHUNK = 1000
+"""Rows that one step takes at most: what the writer is held for stays below 10 ms."""
+
+log = structlog.get_logger()
+
+
+class Maintenance:
+    """Trims the log and the archive."""
+
+    def __init__(self, store: Log, retention: Retention, clock: Clock) -> None:
+        self.store = store
+        self.retention = retention
+        self.clock = clock
+        self._bell = Bell()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Trim every 30 seconds until told to stop."""
+        while not self._stopping:
+            await self._bell.wait(EVERY)
+            await self._trim()
+
+    def stop(self) -> None:
+        """Begin no further step."""
+        self._stopping = True
+        self._bell.ring()
+
+    async def _trim(self) -> None:
+        gone = 0
+        step = CHUNK
+        while step >= CHUNK and not self._stopping:
+            step = await self.store.trim(self.retention, self.clock.wall())
+            gone += step
+        if gone:
+            log.info("store.trimmed", rows=gone)

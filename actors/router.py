@@ -1,0 +1,176 @@
+"""The router, one per sync: event type, filter, mapping, in log order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from actors.follower import Follower, Reader
+from engine.messages import Delivery, Due, Event, Logged, Passed, Routed, Trouble
+from engine.plan import SourcePlan, SyncPlan
+from engine.runtime.channel import Inbox
+from engine.runtime.clock import Clock
+from engine.runtime.gate import Gate
+from engine.runtime.lanes import Lanes
+from engine.store.base import Log
+
+RUN = 256
+"""Positions that are read together when open deliveries are looked up after a restart."""
+
+
+class Outlets(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a router's words go.
+
+    Attributes:
+        archiver: what was read and opened; waits when full.
+        lanes: of the destination's sender; the sync's own lane must have room first.
+        gate: shut while the sync is paused.
+    """
+
+    archiver: Inbox[Any]
+    lanes: Lanes[Delivery | Due]
+    gate: Gate
+
+
+class Router(Reader[Passed]):
+    """Reads what passed at its source, and hands its destination what the sync makes of it.
+
+    A destination without room stops it; it writes nothing then, and its lag is a number.
+
+    Args:
+        reopened: (position, key) of deliveries that were open when the engine last ended; emptied once they are dealt
+            with.
+    """
+
+    def __init__(
+        self,
+        sync: SyncPlan,
+        follower: Follower[Passed],
+        outlets: Outlets,
+        clock: Clock,
+        reopened: set[tuple[int, str]],
+    ) -> None:
+        super().__init__(follower)
+        self.sync = sync
+        self.outlets = outlets
+        self.clock = clock
+        self.reopened = reopened
+
+    async def started(self) -> None:
+        """Send again what was open at the last end, before anything new."""
+        while self.reopened:
+            first = min(position for position, _ in self.reopened)
+            await self._reopen(await self.follower.read(first - 1, first + RUN - 1))
+
+    async def receive(self, passed: Passed, /) -> None:
+        """Route every event of *passed*; wait for room before anything is reported or handed on."""
+        await self.outlets.gate.wait()
+        now = self.clock.wall()
+        deliveries: list[Delivery] = []
+        troubles: list[Trouble] = []
+        filtered: Counter[str] = Counter()
+        matched = 0
+        for event in passed.events:
+            made = self.sync.route(event, now)
+            if made.reason:
+                filtered[made.reason] += 1
+            else:
+                matched += 1
+                deliveries += made.deliveries
+                troubles += made.troubles
+        routed = Routed(
+            sync=self.sync.name,
+            after=passed.after,
+            upto=passed.upto,
+            opened=_entries(deliveries),
+            filtered=dict(filtered),
+            matched=matched,
+            troubles=tuple(troubles),
+        )
+        await self._hand_on(routed, deliveries)
+
+    async def poisoned(self, message: Passed, error: Exception, /) -> None:
+        """Archive the events of *message*, which killed two routers, and go on after them."""
+        now = self.clock.wall()
+        troubles = tuple(self.sync.died(event, error, now) for event in message.events)
+        routed = Routed(
+            sync=self.sync.name, after=message.after, upto=message.upto, matched=len(troubles), troubles=troubles
+        )
+        await self._hand_on(routed, [])
+
+    async def _hand_on(self, routed: Routed, deliveries: list[Delivery]) -> None:
+        """Report, then hand on; the place moves with the hand-over, so that a death before it repeats nothing."""
+        lane = self.outlets.lanes[self.sync.name]
+        places = min(len(deliveries), lane.room.capacity)
+        await lane.room.reserve(places)
+        with ExitStack() as undo:
+            undo.callback(lane.room.give, places)
+            await self.outlets.archiver.send(routed)
+            undo.pop_all()
+        self.follower.place.move(routed.upto)
+        if deliveries:
+            self.outlets.lanes.put(self.sync.name, deliveries)
+
+    async def _reopen(self, passed: Passed) -> None:
+        """Send again those deliveries of *passed* that were open; what the plan makes no more is discarded."""
+        now = self.clock.wall()
+        wanted = {entry for entry in self.reopened if entry[0] <= passed.upto}
+        made = _by_position(self.sync, passed.events, now)
+        again: list[Delivery] = []
+        voided: list[tuple[int, str]] = []
+        for position in sorted({position for position, _ in wanted}):
+            keys = {key for at, key in wanted if at == position}
+            deliveries = made.get(position, [])
+            gone = keys - {delivery.key for delivery in deliveries}
+            # A changed mapping gives the same key. Other keys mean another plan: then what it makes takes the place.
+            again += [delivery for delivery in deliveries if gone or delivery.key in keys]
+            voided += [(position, key) for key in sorted(gone)]
+        routed = Routed(
+            sync=self.sync.name,
+            after=self.follower.place.position,
+            upto=self.follower.place.position,
+            opened=_entries(again),
+            voided=tuple(voided),
+        )
+        await self._hand_on(routed, again)
+        self.reopened -= wanted
+
+
+def _entries(deliveries: Sequence[Delivery]) -> tuple[tuple[int, str], ...]:
+    """Return what the books call each delivery."""
+    return tuple([(delivery.position, delivery.key) for delivery in deliveries])
+
+
+def _by_position(sync: SyncPlan, events: Sequence[Event], now: float) -> dict[int, list[Delivery]]:
+    """Return the deliveries that *sync* makes of *events* today."""
+    made: dict[int, list[Delivery]] = {}
+    for event in events:
+        made.setdefault(event.position, []).extend(sync.route(event, now).deliveries)
+    return made
+
+
+def router_reader(source: SourcePlan, log: Log, clock: Clock) -> Callable[[int, int, int], Awaitable[Passed]]:
+    """Return what a router's `Follower` reads with: rows of the log, through contract and stored results again."""
+
+    async def read(after: int, upto: int, limit: int) -> Passed:
+        logged = await log.read(source.name, after, upto, limit)
+        reached = logged[-1].position if len(logged) == limit else upto
+        results = await log.results([one.position for one in logged]) if source.has_functions else {}
+        now = clock.wall()
+        events = [event for one in logged for event in _again(source, one, results, now)]
+        return Passed(source=source.name, after=after, upto=reached, events=tuple(events))
+
+    return read
+
+
+def _again(source: SourcePlan, logged: Logged, results: dict[int, Any], now: float) -> tuple[Event, ...]:
+    """Return what passed of one log row, as the validator made it."""
+    if source.has_functions:
+        # No result: the contract had blocked it, so that no function ever saw it.
+        return source.restored(logged, results[logged.position]) if logged.position in results else ()
+    examined = source.examine(logged, now)
+    return () if isinstance(examined, Trouble) else source.events(logged, examined)

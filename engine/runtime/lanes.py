@@ -1,0 +1,145 @@
+"""Several lanes into one receiver with several hands: what waits for a destination."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from trio.lowlevel import ParkingLot
+
+from engine.runtime.channel import Closed
+from engine.runtime.room import Room
+
+T = TypeVar("T")
+
+
+class Lane(Generic[T]):
+    """One way in: items in order, and the places its feeder must reserve first.
+
+    Attributes:
+        room: places; a feeder reserves them, `Lanes.done` gives them back.
+    """
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self.name = name
+        self.room = Room(capacity)
+        self.items: deque[T] = deque()
+
+
+class Lanes(Generic[T]):
+    """Lanes that alternate: the first one and all the others take turns 1:1, the others among themselves in a circle.
+
+    Belongs to the tree and outlives its receiver: what a dead receiver had in hand is in `leftovers`.
+
+    Args:
+        name: as shown in status and logs.
+        first: the name of the lane that has every second turn while it has items.
+        others: names of the other lanes.
+        capacity: places of each lane.
+    """
+
+    def __init__(self, name: str, first: str, others: Sequence[str], capacity: int) -> None:
+        self.name = name
+        self.closed = False
+        self._first: Lane[T] = Lane(first, capacity)
+        self._others: deque[Lane[T]] = deque(Lane(other, capacity) for other in others)
+        self._lanes = {lane.name: lane for lane in (self._first, *self._others)}
+        self._turn_of_first = True
+        self._hand: dict[int, tuple[Lane[T], list[T]]] = {}
+        self._takers = ParkingLot()
+
+    def __getitem__(self, name: str) -> Lane[T]:
+        """Return the lane of that name."""
+        return self._lanes[name]
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait in all lanes."""
+        return sum(len(lane.items) for lane in self._lanes.values())
+
+    @property
+    def in_hand(self) -> int:
+        """How many items were picked and are not done."""
+        return sum(len(items) for _, items in self._hand.values())
+
+    def put(self, name: str, items: Sequence[T]) -> None:
+        """Let *items* in at the end of a lane; their places were reserved in its room.
+
+        Raises:
+            Closed: nothing more is let in.
+        """
+        if self.closed:
+            raise Closed(self.name)
+        self._lanes[name].items.extend(items)
+        self._takers.unpark(count=len(items))
+
+    async def ready(self) -> None:
+        """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
+
+        Raises:
+            Closed: closed, and nothing waits.
+        """
+        while not self.waiting:
+            if self.closed:
+                raise Closed(self.name)
+            await self._takers.park()
+
+    def pick(self, hand: int, most: int, weigh: Callable[[T], int], heaviest: float = math.inf) -> list[T]:
+        """Take up to *most* items of one lane, weighing at most *heaviest* together, into *hand*; [] if none waits.
+
+        The first item is taken whatever it weighs.
+        """
+        lane = self._choose()
+        if lane is None:
+            return []
+        picked = [lane.items.popleft()]
+        weight = weigh(picked[0])
+        while lane.items and len(picked) < most:
+            weight += weigh(lane.items[0])
+            if weight > heaviest:
+                break
+            picked.append(lane.items.popleft())
+        self._hand[hand] = (lane, picked)
+        return list(picked)
+
+    def done(self, hand: int) -> None:
+        """Let go of what is in *hand* and give its places back."""
+        lane, picked = self._hand.pop(hand)
+        # A feeder with more items than the lane has places reserves all of them; so fewer may be taken than come back.
+        lane.room.give(min(len(picked), lane.room.capacity - lane.room.free))
+
+    def leftovers(self) -> list[T]:
+        """Return what a dead receiver had in hand, and give its places back; it is not offered again."""
+        left = [item for _, picked in self._hand.values() for item in picked]
+        for hand in list(self._hand):
+            self.done(hand)
+        return left
+
+    def drop(self) -> list[T]:
+        """Return all that waits, and let go of it."""
+        dropped: list[T] = []
+        for lane in self._lanes.values():
+            dropped.extend(lane.items)
+            lane.room.give(min(len(lane.items), lane.room.capacity - lane.room.free))
+            lane.items.clear()
+        return dropped
+
+    def close(self) -> None:
+        """Let nothing more in; what waits can still be picked."""
+        self.closed = True
+        self._takers.unpark_all()
+
+    def _choose(self) -> Lane[T] | None:
+        """Return the lane whose turn it is, of those that have items."""
+        other = next((lane for lane in self._others if lane.items), None)
+        if self._first.items and (self._turn_of_first or other is None):
+            self._turn_of_first = False
+            return self._first
+        if other is not None:
+            self._turn_of_first = True
+            while self._others[0] is not other:
+                self._others.rotate(-1)
+            self._others.rotate(-1)
+        return other
