@@ -251,7 +251,7 @@ class Ledger(Protocol):
         A delivery in flight cannot be called back, but its settlement has no effect.
         """
 
-    async def attempts(self, position: int) -> list[Attempt]:
+    async def attempts(self, position: int) -> tuple[Attempt, ...]:
         """Return every stored attempt that had a delivery of that position in it, the oldest first."""
 
 
@@ -289,7 +289,7 @@ class Store(Log, Queue, Protocol):
     meta: Meta
 
     def usage(self) -> Usage:
-        """Return how full the store was when it last looked (at open, after each `commit`, each ~1,000 appended rows)."""
+        """Return how full the store was when it last looked: at open, after each `commit`, each ~1,000 log rows."""
 
     async def aclose(self) -> None:
         """Write what was handed over, then let go of the file; a second call does nothing."""

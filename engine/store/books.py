@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.messages import Settle, Settlement, State, Trouble
-from engine.store.base import Change, Selection
+from engine.errors import StoreError
+from engine.messages import Logged, Settle, Settlement, State, Trouble
+from engine.store.base import Change, Progress, Selection
 
 SETTLED_STATE = {Settlement.RETRY: State.RETRYING, Settlement.ARCHIVE: State.ARCHIVED}
 """The state that a settle's trouble must have; the other settlements have no trouble."""
@@ -142,6 +143,30 @@ def decide(change: Change, good: tuple[bool, ...], before: Mapping[str, Standing
         fold.write(trouble)
     held = tuple([ok and fold.settle(settle) for settle, ok in zip(change.settles, good, strict=True)])
     return fold.effect(held)
+
+
+def abandoned(progress: Progress | None) -> Effect:
+    """Return what it does to the counts that a sync's *progress*, as it was stored, is forgotten."""
+    fold = Fold({})
+    if progress is not None:
+        fold.add(f"sync:{progress.sync}", State.DISCARDED.value, len(progress.open))
+    return fold.effect()
+
+
+def check_positions(events: Sequence[Logged], last: int) -> None:
+    """Refuse events whose positions do not follow *last* without a gap.
+
+    Raises:
+        ValueError: names the first that does not.
+    """
+    for wanted, event in enumerate(events, last + 1):
+        if event.position != wanted:
+            raise ValueError(f"position {event.position} was given where {wanted} follows")
+
+
+def page_lost(selection: Selection) -> StoreError:
+    """Return the error for a page that cannot be found again."""
+    return StoreError(f"entry {selection.after}, at which the last page ended, is gone; list again from the start")
 
 
 def matches(selection: Selection, trouble: Trouble) -> bool:

@@ -1,0 +1,40 @@
+"""The way in: a store for the engine that owns it."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+
+from engine.errors import StoreError, one_of
+from engine.store.base import Store
+from engine.store.memory import MemoryStore
+from engine.store.room import Room
+
+RESERVE = 64 * 1024 * 1024
+"""Bytes of the disk that are kept for outcomes and cursors, unless the configuration says otherwise."""
+
+
+async def open_store(
+    kind: str,
+    folder: pathlib.Path,
+    *,
+    reserve: int = RESERVE,
+    size: int = 0,
+    free: Callable[[], int] | None = None,
+) -> Store:
+    """Open the store in *folder*, which is made if it is not there, for this process alone.
+
+    Args:
+        kind: ``sqlite``, or ``memory``, which leaves the folder alone.
+        folder: the data folder.
+        reserve: bytes of the disk that no event may use.
+        size: bytes the store may use before `trim` said otherwise; 0 for no limit.
+        free: what the disk has left, in bytes; the file system's own answer if None.
+
+    Raises:
+        StoreError: says which file, what is wrong and what to do: used by another process, damaged, written by a newer
+            version, no place to write.
+    """
+    if kind == "memory":
+        return MemoryStore(Room(reserve, size, free or (lambda: 2**62)))
+    raise StoreError(f"there is no store of kind {kind!r}; {one_of(('memory', 'sqlite'))}")
