@@ -1,0 +1,136 @@
+"""A token bucket: how fast one destination is spoken to."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import trio
+
+from engine.runtime.clock import Clock
+from engine.runtime.nap import Naps
+
+
+class LimiterStats(msgspec.Struct, frozen=True, kw_only=True):
+    """A limiter in numbers; the counts run since it was made.
+
+    Attributes:
+        taken: tokens.
+        waited: calls of `Limiter.take` that had to wait.
+        waiting: calls that wait now.
+        paused_seconds: time it was told to wait, in seconds, so far.
+    """
+
+    taken: float
+    waited: int
+    waiting: int
+    paused_seconds: float
+
+
+class Limiter:
+    """Lets *rate* tokens per second through, and after a rest up to *burst* at once.
+
+    Belongs to the tree and outlives the sender that uses it: a restart must not forget the rate. It keeps
+    one moment, at which the bucket will be full, instead of a count of tokens, so that a sleep until a
+    computed moment is never short by a rounding error (GCRA, ITU-T I.371).
+
+    Args:
+        rate: tokens per second, above 0; None for no limit but pauses.
+        burst: tokens the bucket holds, above 0.
+        clock: whose monotonic time counts.
+    """
+
+    def __init__(self, rate: float | None, burst: float, clock: Clock) -> None:
+        if rate is not None and rate <= 0:
+            raise ValueError(f"a rate must be above 0 per second, not {rate:g}")
+        if burst <= 0:
+            raise ValueError(f"a burst must be above 0, not {burst:g}")
+        self._rate = rate
+        self._burst = burst
+        self._clock = clock
+        self._full_at = -math.inf
+        self._paused_from = 0.0
+        self._paused_until = -math.inf
+        self._paused_before = 0.0
+        self._line = trio.StrictFIFOLock()
+        self._naps = Naps(clock)
+        self._taken = 0.0
+        self._waited = 0
+
+    async def take(self, tokens: float = 1) -> None:
+        """Wait for *tokens* and take them; first come, first served; a cancelled call takes none.
+
+        Not a checkpoint when nobody is ahead and the tokens are there: a request follows, which is one.
+        More than *burst* go through on a full bucket, and those after them wait for the debt.
+        """
+        if not self._line.locked() and self._try(tokens):
+            return
+        self._waited += 1
+        async with self._line:
+            while not self._try(tokens):
+                await self._naps.until(self._ready_at(tokens, self._clock.monotonic()))
+
+    def pause_until(self, moment: float) -> None:
+        """Let nothing through before *moment* (monotonic seconds); an earlier one than before is ignored.
+
+        This is how Retry-After paces the whole destination.
+        """
+        now = self._clock.monotonic()
+        if moment <= max(now, self._paused_until):
+            return
+        if self._paused_until <= now:
+            self._bank(now)
+            self._paused_from = now
+        self._paused_until = moment
+
+    def resume(self) -> None:
+        """End a pause now."""
+        now = self._clock.monotonic()
+        self._bank(now)
+        self._paused_until = -math.inf
+        self._naps.cut()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was told to wait until a moment that is still to come."""
+        return self._clock.monotonic() < self._paused_until
+
+    @property
+    def wait_time(self) -> float:
+        """Seconds until one token could be taken if nobody is ahead; 0.0 if it could be now."""
+        now = self._clock.monotonic()
+        return max(0.0, self._ready_at(1, now) - now)
+
+    def statistics(self) -> LimiterStats:
+        """Return the limiter in numbers, as of now."""
+        line = self._line.statistics()
+        return LimiterStats(
+            taken=self._taken,
+            waited=self._waited,
+            waiting=line.tasks_waiting + line.locked,
+            paused_seconds=self._paused_before + self._paused_for(self._clock.monotonic()),
+        )
+
+    def _try(self, tokens: float) -> bool:
+        # The usual case by far, an unlimited destination that asked for no pause, costs no look at the clock.
+        if self._rate is not None or self._paused_until > -math.inf:
+            now = self._clock.monotonic()
+            if now < self._ready_at(tokens, now):
+                return False
+            if self._rate is not None:
+                self._full_at = max(self._full_at, now) + tokens / self._rate
+        self._taken += tokens
+        return True
+
+    def _ready_at(self, tokens: float, now: float) -> float:
+        if self._rate is None:
+            return self._paused_until
+        spare = (self._burst - min(tokens, self._burst)) / self._rate
+        return max(self._paused_until, max(self._full_at, now) - spare)
+
+    def _bank(self, now: float) -> None:
+        self._paused_before += self._paused_for(now)
+        self._paused_from = now
+
+    def _paused_for(self, now: float) -> float:
+        return max(0.0, min(now, self._paused_until) - self._paused_from)
