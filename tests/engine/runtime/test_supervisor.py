@@ -4,7 +4,9 @@ import math
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.runtime.channel import Inbox
 from engine.runtime.supervisor import Backoff, Child, ChildState, Supervisor, TooManyRestarts
@@ -433,3 +435,36 @@ async def test_an_error_beside_a_cancellation_is_not_lost(diary, nursery, autoju
         ("died", "ValueError: in its cleanup"),
         ("stopped", ""),
     ]
+
+
+DEATHS = st.lists(st.tuples(st.integers(0, 3), st.floats(0, 3)), max_size=8)
+
+
+@given(deaths=DEATHS, strategy=st.sampled_from(["one_for_one", "rest_for_one"]), stop_at=st.floats(0, 4))
+@settings(max_examples=100, deadline=None)
+def test_whoever_dies_whenever_all_run_again_and_all_end_when_stopped(deaths, strategy, stop_at):
+    diary: list[str] = []
+
+    async def die(stage, at):
+        await trio.sleep(at)
+        stage.die()
+
+    async def main():
+        stages = [Stage(str(number), diary) for number in range(4)]
+        supervisor = Supervisor([stage.child() for stage in stages], strategy=strategy, intensity=100)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run)
+            for place, at in deaths:
+                nursery.start_soon(die, stages[place], at)
+            await trio.sleep(stop_at)
+            supervisor.stop()
+        assert {state.condition for state in supervisor.states().values()} == {"stopped"}
+        async with trio.open_nursery() as nursery:
+            await nursery.start(supervisor.run)
+            for place, at in deaths:
+                nursery.start_soon(die, stages[place], at)
+            await trio.sleep(100)
+            assert {state.condition for state in supervisor.states().values()} == {"running"}
+            supervisor.stop()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
