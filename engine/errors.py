@@ -84,6 +84,23 @@ class PluginError(HeadraceError):
     """A plugin that cannot be loaded or broke its contract; says which and how."""
 
 
+class SettingsError(PluginError):
+    """A plugin's settings that cannot work; carries all of their problems.
+
+    Args:
+        problems: at least one; ``where`` is the key within the plugin's own table, for example ``url``.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Keep *problems*, so that the loader can say the line of each."""
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        """Return each problem, with its hint on a line of its own."""
+        return "\n".join(map(str, self.problems))
+
+
 class StoreError(HeadraceError):
     """The store cannot do what was asked: locked, corrupt, newer schema, failed write."""
 

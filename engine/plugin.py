@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_c
 
 import msgspec
 
-from engine.errors import PluginError
-from engine.lang.retry import Verdict
+from engine.errors import PluginError, Problem, SettingsError
+from engine.lang.retry import Verdict, classify
 from engine.messages import Delivery, Reply, Request
 from engine.units import Duration, Size
 
@@ -30,15 +30,18 @@ __all__ = [
     "Limits",
     "PluginError",
     "Post",
+    "Problem",
     "Reply",
     "Request",
     "Secret",
     "Settings",
+    "SettingsError",
     "Size",
     "Source",
     "Submission",
     "Translator",
     "Verdict",
+    "by_status",
     "idempotency_key",
 ]
 
@@ -132,6 +135,20 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 S = TypeVar("S", bound=Settings)
 
 
+def by_status(status: int, message: str = "") -> Item:
+    """Return what the engine makes of an HTTP *status*, for a destination that gets one for each delivery.
+
+    Args:
+        status: for example one out of a 207's body.
+        message: what was said about this delivery; none given: the status.
+    """
+    verdict = classify(status, None)
+    said = "" if verdict is Verdict.DELIVERED else f"status {status}"
+    return Item(
+        verdict=verdict, reason=f"rejected_{status}" if verdict is Verdict.ARCHIVE else "", message=message or said
+    )
+
+
 def idempotency_key(delivery: Delivery) -> str:
     """Return the key a destination shows for *delivery*: the same at every attempt, another for a changed replay.
 
@@ -159,7 +176,8 @@ class Destination(Generic[S]):
         """Keep *settings*; *name* is the destination's own in config.toml. No I/O, nothing that can wait.
 
         Raises:
-            PluginError: settings that cannot work together; says which and what to do.
+            SettingsError: settings that cannot work, alone or together; says all of it, each with its key and what
+                to do.
         """
         self.settings = settings
         self.name = name

@@ -15,11 +15,11 @@ from engine.plugin import (
     EventType,
     Item,
     Limits,
-    PluginError,
     Reply,
     Request,
     Secret,
     Settings,
+    SettingsError,
     Size,
     idempotency_key,
 )
@@ -66,7 +66,7 @@ class Webhook(Destination[WebhookSettings]):
         """Check *settings* and make the headers that every request has.
 
         Raises:
-            PluginError: a URL, header or secret that cannot work, or two ways to say who we are; names all of them.
+            SettingsError: a URL, header or secret that cannot work, or two ways to say who we are; names all of them.
         """
         super().__init__(settings, name)
         auth = Auth(bearer=settings.bearer, basic=settings.basic, header=settings.header)
@@ -74,7 +74,7 @@ class Webhook(Destination[WebhookSettings]):
         if settings.secret is not None:
             problems += secret_problems(settings.secret)
         if problems:
-            raise PluginError("\n".join(map(str, problems)))
+            raise SettingsError(problems)
         self._signer = Signer(settings.secret) if settings.secret is not None else None
         self._headers = _fixed(settings.headers, auth.pair())
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 import engine
-from engine.plugin import PluginError, Reply, Secret
+from engine.plugin import Reply, Secret, SettingsError
 from plugins.destinations.webhook import Webhook
 from tests.support.deliveries import deliveries, delivery, made, settings_of
 
@@ -18,7 +18,7 @@ def headers(payloads=None, /, **table):
 
 
 def problems(**table):
-    with pytest.raises(PluginError) as caught:
+    with pytest.raises(SettingsError) as caught:
         made(Webhook, **({"url": URL} | table))
     return str(caught.value)
 
