@@ -58,6 +58,12 @@ def type_name(value: Any) -> str:
     return _TYPES.get(type(value), "null")
 
 
+def a_type(value: Any) -> str:
+    """Return the type's name with its article, for an error's text; ``null`` has none."""
+    kind = type_name(value)
+    return kind if kind == "null" else f"an {kind}" if kind in {"array", "object"} else f"a {kind}"
+
+
 def length(value: Any) -> Any:
     """Return the characters of a string or the elements of an array; missing for anything else."""
     return len(value) if isinstance(value, (str, list)) else UNSET
