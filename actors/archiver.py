@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import structlog
-import trio
 
 from engine.errors import StoreFull
-from engine.messages import Judged, Routed, Settled
+from engine.messages import Report
 from engine.runtime.actor import Actor, slots
 from engine.runtime.bell import Bell
 from engine.runtime.channel import Inbox
+from engine.runtime.clock import Clock
 from engine.runtime.room import Room
 from engine.store.base import Change, Queue
-from engine.store.books import Books
+from engine.store.pages import Books
 
 TICK = 0.25
 """Seconds between maintenance transactions, at most."""
@@ -23,10 +23,13 @@ OUTCOMES = 2000
 PLACES = 2048
 """Outcomes that may wait to be written; a sender reserves its places before it sends."""
 
+FULL = 1.0
+"""Seconds between tries while the disk is full."""
+
 log = structlog.get_logger()
 
 
-class Archiver(Actor[Judged | Routed | Settled]):
+class Archiver(Actor[Report]):
     """Folds every report into the books; a second hand writes them, so that folding never waits for the disk.
 
     Args:
@@ -34,8 +37,9 @@ class Archiver(Actor[Judged | Routed | Settled]):
         places: given back when an outcome is durable.
     """
 
-    def __init__(self, inbox: Inbox[Judged | Routed | Settled], books: Books, queue: Queue, places: Room) -> None:
+    def __init__(self, inbox: Inbox[Report], books: Books, queue: Queue, places: Room, clock: Clock) -> None:
         super().__init__(inbox)
+        self.clock = clock
         self.books = books
         self.queue = queue
         self.places = places
@@ -47,9 +51,9 @@ class Archiver(Actor[Judged | Routed | Settled]):
         hands: list[Callable[[], Awaitable[None]]] = [self._fold_all, self._write_all]
         await slots(len(hands), lambda number: hands[number]())
 
-    async def receive(self, message: Judged | Routed | Settled, /) -> None:
+    async def receive(self, message: Report, /) -> None:
         """Fold *message*, and all that waits behind it."""
-        more: Judged | Routed | Settled | None = message
+        more: Report | None = message
         while more is not None:
             self.books.fold(more)
             more = self.inbox.take_nowait()
@@ -74,13 +78,13 @@ class Archiver(Actor[Judged | Routed | Settled]):
         places = self.books.places
         change = self.books.change()
         while not await self._committed(change):
-            await trio.sleep(1.0)
+            await self.clock.sleep(FULL)
         self.places.give(places)
 
     async def _committed(self, change: Change) -> bool:
         try:
             await self.queue.commit(change)
         except StoreFull as error:
-            log.error("store.full", error=str(error), consequence="sending stops when 2,048 outcomes wait")
+            log.warning("store.full", error=str(error), consequence="sending stops when 2,048 outcomes wait")
             return False
         return True

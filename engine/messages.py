@@ -318,7 +318,14 @@ class Settle(Message, frozen=True, kw_only=True):
     trouble: Trouble | None = None
 
 
-class Routed(Message, frozen=True, kw_only=True):
+class Report(Message, frozen=True, kw_only=True):
+    """The root of what the archiver is told: one thing each, so there are no halves to offer."""
+
+    def halves(self) -> None:
+        """Return None."""
+
+
+class Routed(Report, frozen=True, kw_only=True):
     """A router's word to the archiver: this sync has read ``after`` < position <= ``upto``.
 
     It reaches the archiver before any outcome of its deliveries can, since the router sends it first.
@@ -341,7 +348,7 @@ class Routed(Message, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
 
 
-class Settled(Message, frozen=True, kw_only=True):
+class Settled(Report, frozen=True, kw_only=True):
     """A sender's word to the archiver: how one request ended for each of its deliveries.
 
     Attributes:
@@ -360,7 +367,7 @@ class Settled(Message, frozen=True, kw_only=True):
     places: int = 0
 
 
-class Judged(Message, frozen=True, kw_only=True):
+class Judged(Report, frozen=True, kw_only=True):
     """A validator's word to the archiver: its source was read up to ``upto``, with these fates."""
 
     source: str

@@ -142,11 +142,10 @@ def by_status(status: int, message: str = "") -> Item:
         status: for example one out of a 207's body.
         message: what was said about this delivery; none given: the status.
     """
-    verdict = classify(status, None)
-    said = "" if verdict is Verdict.DELIVERED else f"status {status}"
-    return Item(
-        verdict=verdict, reason=f"rejected_{status}" if verdict is Verdict.ARCHIVE else "", message=message or said
-    )
+    verdict, reason = classify(status, None)
+    if verdict is Verdict.DELIVERED:
+        return Item(verdict=verdict, message=message)
+    return Item(verdict=verdict, reason=reason, message=message or f"status {status}")
 
 
 def idempotency_key(delivery: Delivery) -> str:

@@ -32,13 +32,17 @@ class Actor(Generic[M]):
         there again in the next life.
         """
         await self.started()
-        while (poison := self.inbox.poison) is not None:
-            await self.poisoned(poison.message, poison.error)
-            self.inbox.poison_settled()
+        await self.settle_poison()
         while (message := await self._next()) is not None:
             await self.receive(message)
             self.inbox.done()
         await self.stopping()
+
+    async def settle_poison(self) -> None:
+        """Hand to `poisoned` what an earlier life left behind, the oldest first."""
+        while (poison := self.inbox.poison) is not None:
+            await self.poisoned(poison.message, poison.error)
+            self.inbox.poison_settled()
 
     async def receive(self, message: M, /) -> None:
         """Handle *message*; more may be drained with ``self.inbox.take_nowait()``."""

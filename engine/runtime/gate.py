@@ -24,9 +24,10 @@ class Gate:
             await self._opened.wait()
 
     def close(self) -> None:
-        """Shut it, for everybody who comes from now on."""
-        self.shut = True
-        self._opened = trio.Event()
+        """Shut it, for everybody who comes from now on; nothing changes if it is."""
+        if not self.shut:
+            self.shut = True
+            self._opened = trio.Event()
 
     def open(self) -> None:
         """Open it, and let everybody through who waits."""

@@ -1,0 +1,303 @@
+"""The sender, one per destination: rate limit, breaker, batch, one attempt, one outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+import trio
+
+from engine.lang.retry import RetryPolicy, Verdict, retry_after
+from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled
+from engine.observe.latency import Histogram
+from engine.plan import DestinationPlan
+from engine.plugin import Direct, Item, Translator
+from engine.runtime.actor import slots
+from engine.runtime.bell import Bell
+from engine.runtime.breaker import Admission, Breaker
+from engine.runtime.channel import Closed, Inbox
+from engine.runtime.clock import Clock
+from engine.runtime.downtime import Downtime
+from engine.runtime.http_client import HttpClient, tls_context
+from engine.runtime.lanes import Lanes
+from engine.runtime.limiter import Limiter
+from engine.runtime.room import Room
+from engine.store.outcome import KEPT, Outcome
+from engine.store.tally import Tally, Waits, Work, work_delivery
+
+log = structlog.get_logger()
+
+
+class Port(msgspec.Struct, kw_only=True):
+    """What belongs to a destination and outlives its sender.
+
+    Attributes:
+        lanes: what waits to be sent.
+        limiter: how fast; Retry-After pauses it.
+        breaker: whether at all.
+        downtime: when it was not to be had.
+        latency: per sync, from receipt to arrival at the first attempt.
+        last_delivery: epoch seconds, per sync.
+        last_success: epoch seconds of the last delivery that arrived.
+    """
+
+    lanes: Lanes[Work]
+    limiter: Limiter
+    breaker: Breaker
+    downtime: Downtime
+    latency: dict[str, Histogram]
+    last_delivery: dict[str, float] = {}
+    last_success: float = 0.0
+
+
+class Outlets(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a sender's words go.
+
+    Attributes:
+        archiver: every outcome; never full for who has reserved places.
+        places: of the archiver; reserved before a request is made.
+        bell: of the retry scheduler; rung when the sender has room again.
+    """
+
+    archiver: Inbox[Any]
+    places: Room
+    bell: Bell
+
+
+class Sender:
+    """Makes requests, a fixed number at once, and says how each delivery fared. Never tries one twice by itself.
+
+    Args:
+        roll: returns a number in [0, 1), for the jitter of the next attempt.
+    """
+
+    def __init__(
+        self, plan: DestinationPlan, port: Port, outlets: Outlets, clock: Clock, roll: Callable[[], float]
+    ) -> None:
+        self.plan = plan
+        self.port = port
+        self.outlets = outlets
+        self.clock = clock
+        self.roll = roll
+        self._tls = tls_context() if isinstance(plan.destination, Translator) else None
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """How long and how often a delivery is tried."""
+        return self.plan.policy
+
+    async def run(self) -> None:
+        """Settle what a dead sender had in hand, then send until the lanes are closed and empty."""
+        await self._settle_leftovers()
+        await slots(self.plan.concurrency, self._slot)
+
+    async def _slot(self, hand: int) -> None:
+        """Pick, send, report, again and again: one request in flight."""
+        client = self._client()
+        try:
+            while True:
+                await self.port.lanes.ready()
+                admission = await self.port.breaker.admit()
+                limits = self.plan.limits
+                picked = self.port.lanes.pick(hand, limits.batch, _weigh, limits.batch_bytes)
+                if picked:
+                    await self._send_all(client, picked, admission)
+                    self.port.lanes.done(hand)
+                    self.outlets.bell.ring()
+        except Closed:
+            pass
+        finally:
+            if client is not None:
+                await client.aclose()
+
+    async def _send_all(self, client: HttpClient | None, picked: list[Work], admission: Admission) -> None:
+        """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
+        await self.outlets.places.reserve(len(picked))
+        parts = [await self._young(picked)]
+        while parts:
+            part = parts.pop()
+            if part:
+                parts += reversed(await self._send(client, part, admission))
+
+    async def _young(self, picked: list[Work]) -> list[Work]:
+        """Return *picked* without what has waited too long, which is archived."""
+        now = self.clock.wall()
+        oldest = now - self.policy.max_age
+        old = [work for work in picked if work_delivery(work).received_at < oldest]
+        if old:
+            tally = Tally(self.policy, now, self.roll)
+            for work in old:
+                tally.too_old(work)
+            await self._tell(tally.settled(None))
+        return [work for work in picked if work_delivery(work).received_at >= oldest] if old else picked
+
+    async def _send(self, client: HttpClient | None, part: list[Work], admission: Admission) -> list[list[Work]]:
+        """Make one request for *part* and report it; return the parts to send instead, if it was too much at once."""
+        await self.port.limiter.take()
+        deliveries = [work_delivery(work) for work in part]
+        at = self.clock.wall()
+        outcome = await self._attempt(client, deliveries, at)
+        if len(part) > 1 and outcome.divisible:
+            self._note(outcome, deliveries, at)
+            half = len(part) // 2
+            return [part[:half], part[half:]]
+        await self._report(part, deliveries, outcome, at)
+        self._inform(outcome, admission)
+        return []
+
+    async def _attempt(self, client: HttpClient | None, deliveries: list[Delivery], at: float) -> Outcome:
+        """Return how one request went, whatever the plugin or the network did."""
+        if client is None:
+            return await self._direct(deliveries)
+        destination = self.plan.destination
+        assert isinstance(destination, Translator)
+        try:
+            request = destination.request(deliveries, at)
+            url = httpx.URL(request.url)
+        except Exception as error:  # noqa: BLE001 - foreign code; a payload it cannot take is one delivery's trouble
+            return Outcome.broken(error)
+        reply = await self._exchange(client, request, url)
+        if not reply.status:
+            return Outcome(reply=reply, request=request)
+        try:
+            items = destination.verdicts(reply, deliveries)
+        except Exception as error:  # noqa: BLE001 - foreign code, as above; the reply stands
+            log.warning("destination.verdicts_failed", destination=self.plan.name, error=repr(error))
+            items = None
+        return Outcome(reply=reply, request=request, items=_fitting(items, deliveries))
+
+    async def _exchange(self, client: HttpClient, request: Request, url: httpx.URL) -> Reply:
+        started = trio.current_time()
+        try:
+            answer = await client.send(request.method, url, request.headers, request.body)
+        except httpx.TransportError as error:
+            text = f"{type(error).__name__}: {error}"
+            return Reply(error=text, seconds=trio.current_time() - started)
+        return Reply(
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            seconds=trio.current_time() - started,
+        )
+
+    async def _direct(self, deliveries: list[Delivery]) -> Outcome:
+        """Let a destination that does not speak HTTP make its attempt."""
+        destination = self.plan.destination
+        assert isinstance(destination, Direct)
+        started = trio.current_time()
+        items: Sequence[Item] | None = None
+        text = f"Timeout: no answer within {self.plan.timeout:g} s"
+        with trio.move_on_after(self.plan.timeout):
+            try:
+                items = await destination.send(deliveries)
+                text = ""
+            except Exception as error:  # noqa: BLE001 - the contract: any exception is a network failure
+                text = f"{type(error).__name__}: {error}"
+        reply = Reply(error=text, seconds=trio.current_time() - started)
+        return Outcome(reply=reply, items=_fitting(items, deliveries))
+
+    async def _report(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> None:
+        """Tell the archiver what became of each delivery; its places are reserved, so there is room."""
+        now = self.clock.wall()
+        tally = Tally(self.policy, now, self.roll)
+        told = self._pace(outcome, now)
+        for work, item in zip(part, outcome.verdicts(deliveries), strict=True):
+            down = self.port.downtime.within(_counted_from(work, at), now)
+            waits = Waits(down=down, told=told, last_success=self.port.last_success)
+            tally.add(work, item, outcome, waits)
+        self._observe(tally, now)
+        await self._tell(tally.settled(self._note(outcome, deliveries, at)))
+
+    async def _tell(self, settled: Settled) -> None:
+        """Hand an outcome to the archiver; at once if there is room, since a cancelled wait would forget it."""
+        if not self.outlets.archiver.offer(settled):
+            with trio.CancelScope(shield=True):  # the archiver waits for no sender, so this ends
+                await self.outlets.archiver.send(settled)
+
+    def _pace(self, outcome: Outcome, now: float) -> float:
+        """Hold the whole destination back if the reply asks for it; return the seconds it asked for, or 0.0."""
+        asked = retry_after(outcome.reply.header("retry-after") or "", now) or 0.0
+        if outcome.reply.status not in {429, 503} or asked <= 0:
+            return 0.0
+        self.port.limiter.pause_until(trio.current_time() + asked)
+        self.port.downtime.add(now, now + asked)
+        return asked
+
+    def _observe(self, tally: Tally, now: float) -> None:
+        for delivery, first in tally.arrived:
+            self.port.last_success = self.port.last_delivery[delivery.sync] = now
+            if first:
+                self.port.latency[delivery.sync].add(now - delivery.received_at)
+
+    def _note(self, outcome: Outcome, deliveries: list[Delivery], at: float) -> Attempt:
+        """Return the attempt as it is stored, and log it."""
+        reply = outcome.reply
+        attempt = Attempt(
+            destination=self.plan.name,
+            at=at,
+            seconds=reply.seconds,
+            status=reply.status,
+            positions=tuple([delivery.position for delivery in deliveries]),
+            error=outcome.error,
+        )
+        tell = log.debug if outcome.fine else log.warning
+        tell(
+            "delivery.attempted",
+            destination=self.plan.name,
+            status=reply.status,
+            deliveries=len(deliveries),
+            positions=[deliveries[0].position, deliveries[-1].position],
+            ms=round(reply.seconds * 1000, 3),
+            error=outcome.error,
+        )
+        return attempt
+
+    def _inform(self, outcome: Outcome, admission: Admission) -> None:
+        """Tell the breaker what the outcome says of the destination itself."""
+        breaker = self.port.breaker
+        verdict, _ = outcome.verdict
+        if verdict is Verdict.PAUSE:
+            breaker.needs_attention(f"the destination answered {outcome.reply.status}: check its credentials")
+        elif verdict is Verdict.RETRY and outcome.reply.status != 429:  # noqa: PLR2004 - it is alive, and says so
+            breaker.failure(admission)
+        else:
+            breaker.success(admission)
+
+    async def _settle_leftovers(self) -> None:
+        """Settle what a dead sender had in hand as tried: nobody knows whether it arrived."""
+        left = self.port.lanes.leftovers()
+        if not left:
+            return
+        now = self.clock.wall()
+        tally = Tally(self.policy, now, self.roll)
+        for work in left:
+            tally.sender_died(work)
+        await self.outlets.places.reserve(len(left))
+        await self._tell(tally.settled(None))
+
+    def _client(self) -> HttpClient | None:
+        if not isinstance(self.plan.destination, Translator):
+            return None
+        return HttpClient(
+            allow_private=self.plan.allow_private, timeout=self.plan.timeout, tls=self._tls, max_body=KEPT
+        )
+
+
+def _weigh(work: Work) -> int:
+    return len(work_delivery(work).payload)
+
+
+def _counted_from(work: Work, at: float) -> float:
+    """Return since when downtime is not yet in the delivery's own account."""
+    return work.last_at if isinstance(work, Due) else work.first_at or at
+
+
+def _fitting(items: Sequence[Item] | None, deliveries: Sequence[Delivery]) -> tuple[Item, ...] | None:
+    """Return *items* if there is one for each delivery; a plugin that miscounts is not believed."""
+    if items is None or len(items) == len(deliveries):
+        return None if items is None else tuple(items)
+    log.warning("destination.verdicts_miscounted", expected=len(deliveries), got=len(items))
+    return None

@@ -1,0 +1,197 @@
+"""What a change does to ledger rows and counts: pure, and decided once for every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.messages import Settle, Settlement, State, Trouble
+from engine.store.base import Change, Selection
+
+SETTLED_STATE = {Settlement.RETRY: State.RETRYING, Settlement.ARCHIVE: State.ARCHIVED}
+"""The state that a settle's trouble must have; the other settlements have no trouble."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision needs to know of a ledger row, as it lies in the store."""
+
+    state: State
+    sync: str
+    destination: str
+    due_at: float
+
+
+def standing(trouble: Trouble) -> Standing:
+    """Return what *trouble* is once it is stored."""
+    return Standing(state=trouble.state, sync=trouble.sync, destination=trouble.destination, due_at=trouble.due_at)
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """What to write, and what was there before.
+
+    Attributes:
+        before: the ledger rows concerned that exist.
+        after: id to the whole new row, or None where the row goes.
+        released: ids whose row stays as it is and may be claimed again.
+        counts: (scope, name) to what is added to it; nothing that adds 0.
+        held: for each settle, whether its claim still held.
+    """
+
+    before: Mapping[str, Standing]
+    after: dict[str, Trouble | None]
+    released: tuple[str, ...] = ()
+    counts: dict[tuple[str, str], int]
+    held: tuple[bool, ...] = ()
+
+
+class Fold:
+    """Takes changes of ledger rows one by one and keeps the sum.
+
+    Args:
+        before: the rows concerned that exist, by id.
+    """
+
+    def __init__(self, before: Mapping[str, Standing]) -> None:
+        self._before = before
+        self._after: dict[str, Trouble | None] = {}
+        self._released: list[str] = []
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, scope: str, name: str, much: int) -> None:
+        """Add *much* to a count."""
+        self._counts[scope, name] = self._counts.get((scope, name), 0) + much
+
+    def write(self, trouble: Trouble) -> None:
+        """Let *trouble* be its row from now on, whether there was one or not."""
+        now = self._now(trouble.id)
+        self._count(trouble.sync, State.ARCHIVED, (trouble.state, now.state if now else None))
+        self._count(trouble.sync, State.DISCARDED, (trouble.state, now.state if now else None))
+        self._after[trouble.id] = trouble
+
+    def settle(self, settle: Settle) -> bool:
+        """End a claim whose token was good; return whether its row still waits, without which nothing happens."""
+        now = self._now(settle.id)
+        if now is None or now.state is not State.RETRYING:
+            return False
+        if settle.trouble is not None:
+            self.write(settle.trouble)
+        elif settle.how is Settlement.RELEASE:
+            self._released.append(settle.id)
+        else:
+            self._after[settle.id] = None
+            if now.sync:
+                self.add(f"sync:{now.sync}", "delivered", 1)
+        return True
+
+    def effect(self, held: tuple[bool, ...] = ()) -> Effect:
+        """Return the sum of everything taken so far."""
+        return Effect(
+            before=self._before,
+            after=self._after,
+            released=tuple(self._released),
+            counts={key: much for key, much in self._counts.items() if much},
+            held=held,
+        )
+
+    def _now(self, trouble_id: str) -> Standing | None:
+        if trouble_id not in self._after:
+            return self._before.get(trouble_id)
+        after = self._after[trouble_id]
+        return standing(after) if after else None
+
+    def _count(self, sync: str, state: State, change: tuple[State, State | None]) -> None:
+        """Follow a sync's row into *state*, or out of it; *change* is (to, from)."""
+        after, before = change
+        much = (after is state) - (before is state)
+        if sync and much:
+            self.add(f"sync:{sync}", state.value, much)
+
+
+def check(change: Change) -> None:
+    """Refuse settles without a fitting trouble.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    for settle in change.settles:
+        state = settle.trouble.state if settle.trouble else None
+        if state is not SETTLED_STATE.get(settle.how) or (settle.trouble and settle.trouble.id != settle.id):
+            raise ValueError(f"settle {settle.id} ({settle.how.value}): its trouble does not fit")
+
+
+def concerned(change: Change) -> list[str]:
+    """Return the ids of the ledger rows that `decide` must know, each once."""
+    return list(
+        dict.fromkeys([*(trouble.id for trouble in change.troubles), *(settle.id for settle in change.settles)])
+    )
+
+
+def decide(change: Change, good: tuple[bool, ...], before: Mapping[str, Standing]) -> Effect:
+    """Return what *change* does.
+
+    Args:
+        change: troubles are written before claims are settled.
+        good: for each settle, whether its token was the claim's when the change was handed over.
+        before: the `concerned` rows that exist.
+    """
+    fold = Fold(before)
+    for (scope, name), much in change.counts.items():
+        fold.add(scope, name, much)
+    for trouble in change.troubles:
+        fold.write(trouble)
+    held = tuple([ok and fold.settle(settle) for settle, ok in zip(change.settles, good, strict=True)])
+    return fold.effect(held)
+
+
+def matches(selection: Selection, trouble: Trouble) -> bool:
+    """Return whether every given part of *selection* holds for *trouble*, but for ``after`` and ``limit``."""
+    return (
+        (not selection.ids or trouble.id in selection.ids)
+        and (not selection.sync or trouble.sync == selection.sync)
+        and (not selection.source or trouble.source == selection.source)
+        and (not selection.destination or trouble.destination == selection.destination)
+        and (not selection.states or trouble.state in selection.states)
+        and (not selection.reason or trouble.reason == selection.reason)
+        and trouble.last_at >= selection.since
+        and selection.text.casefold() in searched(trouble)
+    )
+
+
+def searched(trouble: Trouble) -> str:
+    """Return the text that a `Selection`'s text is looked for in, case folded."""
+    return f"{trouble.message_id}\n{trouble.error}".casefold()
+
+
+def retried(trouble: Trouble, now: float) -> Trouble | None:
+    """Return the row due at *now*, or None if it cannot be retried."""
+    if trouble.state is State.RETRYING:
+        return msgspec.structs.replace(trouble, due_at=min(trouble.due_at, now))
+    if trouble.state is not State.ARCHIVED or not trouble.payload:
+        return None
+    return msgspec.structs.replace(trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0)
+
+
+def discarded(trouble: Trouble, now: float) -> Trouble | None:
+    """Return the row ended for good at *now*, or None if it has ended or was never on its way."""
+    if trouble.state not in (State.RETRYING, State.ARCHIVED):
+        return None
+    return msgspec.structs.replace(trouble, state=State.DISCARDED, last_at=now, due_at=0.0)
+
+
+def orphaned(trouble: Trouble, reason: str, now: float) -> Trouble | None:
+    """Return a retrying row archived for *reason* at *now*, or None if it does not wait."""
+    if trouble.state is not State.RETRYING:
+        return None
+    return msgspec.structs.replace(trouble, state=State.ARCHIVED, reason=reason, last_at=now, due_at=0.0)
+
+
+def lacks_event(trouble: Trouble) -> bool:
+    """Return whether the row needs a copy of the log's JSON, since nothing holds that log row for it."""
+    return not trouble.event and trouble.state is not State.RETRYING
+
+
+def weight(trouble: Trouble) -> int:
+    """Return roughly how many bytes the row takes, for the archive's size."""
+    parts = (trouble.event, trouble.payload, trouble.request, trouble.response, trouble.error, trouble.trace)
+    return 400 + sum(map(len, parts))

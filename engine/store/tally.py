@@ -1,0 +1,191 @@
+"""What one request means for the books: for each delivery delivered, to be tried again, or archived. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from engine.lang.retry import RetryPolicy, Tried, Verdict, exhausted
+from engine.messages import (
+    Attempt,
+    Delivery,
+    Due,
+    Settle,
+    Settled,
+    Settlement,
+    Stage,
+    State,
+    Trouble,
+    trouble_id,
+)
+from engine.plugin import Item
+from engine.store.outcome import Outcome
+
+PROBE_EVERY = 30.0
+"""Seconds after which a delivery that met 401 or 403 is tried again."""
+PROBES = 3
+"""Attempts after which one that always meets 401 or 403 is archived, when there was nothing else to probe with."""
+
+Work = Delivery | Due
+
+
+def work_delivery(work: Work) -> Delivery:
+    """Return the delivery of either kind of work."""
+    return work.delivery if isinstance(work, Due) else work
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the destination beside its reply.
+
+    Attributes:
+        down: seconds since the delivery's last attempt in which it was not to be had.
+        told: seconds that the reply asked us to wait, or 0.0; such an attempt does not count.
+        last_success: epoch seconds of the last delivery that arrived there.
+    """
+
+    down: float = 0.0
+    told: float = 0.0
+    last_success: float = 0.0
+
+
+class Tally:
+    """Collects the fates of the deliveries of one request into one `Settled`.
+
+    Args:
+        policy: of the destination.
+        now: epoch seconds.
+        roll: returns a number in [0, 1), for the jitter.
+    """
+
+    def __init__(self, policy: RetryPolicy, now: float, roll: Callable[[], float]) -> None:
+        self.policy = policy
+        self.now = now
+        self.roll = roll
+        self.arrived: list[tuple[Delivery, bool]] = []
+        """Each delivery that arrived, and whether it did so at its first attempt."""
+        self._closed: list[tuple[str, int, str]] = []
+        self._delivered: Counter[str] = Counter()
+        self._troubles: list[Trouble] = []
+        self._settles: list[Settle] = []
+
+    def add(self, work: Work, item: Item, outcome: Outcome, waits: Waits) -> None:
+        """Decide on one delivery, by the verdict of *item*."""
+        delivery = work_delivery(work)
+        if item.verdict is Verdict.DELIVERED:
+            self._arrived(work)
+            return
+        counts = not (waits.told and item.verdict is Verdict.RETRY)
+        tried = Tried(
+            attempts=delivery.attempts + counts,
+            first_at=delivery.first_at or self.now,
+            excused=delivery.excused + waits.down,
+            received_at=delivery.received_at,
+        )
+        trouble = self._trouble(work, item, outcome, tried)
+        reason, due_in = self._decide(work, item, tried, waits)
+        if due_in is None:
+            trouble = msgspec.structs.replace(trouble, state=State.ARCHIVED, reason=reason)
+        else:
+            trouble = msgspec.structs.replace(trouble, reason=reason, due_at=self.now + due_in)
+        self._put(work, trouble)
+
+    def too_old(self, work: Work) -> None:
+        """Archive a delivery that has waited longer than anything may."""
+        error = f"it waited for more than {self.policy.max_age / 3600:g} h\nreplay it, if it is still worth sending"
+        trouble = self._bare(work, reason="too_old", error=error)
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+
+    def sender_died(self, work: Work) -> None:
+        """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
+        delivery = work_delivery(work)
+        attempts = delivery.attempts + 1
+        trouble = self._bare(work, reason="sender_died", error="the sender died while it had this in hand")
+        due_at = self.now + self.policy.delay(attempts, self.roll())
+        self._put(work, msgspec.structs.replace(trouble, attempts=attempts, due_at=due_at))
+
+    def settled(self, attempt: Attempt | None) -> Settled:
+        """Return the word to the archiver; it gives back one place for each delivery."""
+        return Settled(
+            attempt=attempt,
+            closed=tuple(self._closed),
+            delivered=dict(self._delivered),
+            troubles=tuple(self._troubles),
+            settles=tuple(self._settles),
+            places=len(self._closed) + len(self._settles),
+        )
+
+    def _decide(self, work: Work, item: Item, tried: Tried, waits: Waits) -> tuple[str, float | None]:
+        """Return the reason, and seconds until the next attempt or None to archive."""
+        if item.verdict in {Verdict.ARCHIVE, Verdict.SPLIT}:
+            return item.reason or "rejected", None
+        if item.verdict is Verdict.PAUSE:
+            alone = tried.attempts >= PROBES
+            # Others arrived since it was refused: then it is refused for what it is, not for who we are.
+            its_own = isinstance(work, Due) and work.status in {401, 403} and waits.last_success > work.last_at
+            return (item.reason, None) if alone or its_own else ("needs_attention", PROBE_EVERY)
+        if reason := exhausted(tried, self.policy, self.now):
+            return reason, None
+        return item.reason or "failed", max(waits.told, self.policy.delay(max(tried.attempts, 1), self.roll()))
+
+    def _arrived(self, work: Work) -> None:
+        delivery = work_delivery(work)
+        self.arrived.append((delivery, not delivery.attempts))
+        if isinstance(work, Due):
+            self._settles.append(Settle(id=_id(work), token=work.token, how=Settlement.DONE))
+        else:
+            self._delivered[delivery.sync] += 1
+            self._closed.append((delivery.sync, delivery.position, delivery.key))
+
+    def _put(self, work: Work, trouble: Trouble) -> None:
+        if isinstance(work, Due):
+            how = Settlement.RETRY if trouble.state is State.RETRYING else Settlement.ARCHIVE
+            self._settles.append(Settle(id=trouble.id, token=work.token, how=how, trouble=trouble))
+        else:
+            self._troubles.append(trouble)
+            self._closed.append((work.sync, work.position, work.key))
+
+    def _trouble(self, work: Work, item: Item, outcome: Outcome, tried: Tried) -> Trouble:
+        trouble = self._bare(work, reason=item.reason, error=item.message or outcome.error)
+        return msgspec.structs.replace(
+            trouble,
+            attempts=tried.attempts,
+            first_at=tried.first_at,
+            excused=tried.excused,
+            status=outcome.reply.status,
+            trace=outcome.trace,
+            request=outcome.sent(),
+            response=outcome.answered(),
+        )
+
+    def _bare(self, work: Work, *, reason: str, error: str) -> Trouble:
+        """Return the ledger row of a delivery that is tried again, before anything else is known of it."""
+        delivery = work_delivery(work)
+        return Trouble(
+            id=_id(work),
+            state=State.RETRYING,
+            stage=Stage.SEND,
+            reason=reason,
+            source=delivery.source,
+            sync=delivery.sync,
+            destination=delivery.destination,
+            event_type=delivery.event_type,
+            type=delivery.type,
+            position=delivery.position,
+            key=delivery.key,
+            message_id=delivery.message_id,
+            received_at=delivery.received_at,
+            attempts=delivery.attempts,
+            first_at=delivery.first_at or self.now,
+            last_at=self.now,
+            excused=delivery.excused,
+            error=error,
+            payload=delivery.payload,
+            replay=delivery.replay,
+        )
+
+
+def _id(work: Work) -> str:
+    delivery = work_delivery(work)
+    return trouble_id(delivery.position, delivery.key)
