@@ -97,7 +97,7 @@ class Webhook(Destination[WebhookSettings]):
             headers += self._signer.headers(_message_id(keys), at, body)
         return Request(method=self.settings.method, url=self.settings.url, headers=tuple(headers), body=body)
 
-    def verdicts(self, _reply: Reply, _batch: Sequence[Delivery]) -> Sequence[Item] | None:
+    def verdicts(self, reply: Reply, batch: Sequence[Delivery]) -> Sequence[Item] | None:  # noqa: ARG002 - the contract's names
         """Let the status decide: there is no common form for what became of each payload."""
         return None
 
