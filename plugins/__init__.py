@@ -9,7 +9,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mock": "plugins.destinations.mock:Mock",
         "webhook": "plugins.destinations.webhook:Webhook",
     },
-    "functions": {},
+    "functions": {"python": "plugins.functions.python:Python"},
     "sources": {},
 }
 """Kind, name, and the class as ``module:Class``; imported when a configuration names it."""
