@@ -7,12 +7,14 @@ against it. Durations, sizes and rates are text with a unit ("5s", "32 KiB", "25
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from engine.config.units import Backoff, Duration, Rate, Size
 from engine.plugin import Secret
+from engine.units import Address, Backoff, Duration, Rate, Size, Start, Wait
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,9 +30,9 @@ class Limits(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of one WebSocket frame or HTTP body; a larger one is refused whole."""
     inflated: Size = Size("16 MiB")
     """Bytes of one HTTP body after gzip."""
-    connections: int = 10_000
+    connections: Count = 10_000
     """Open connections; a further one is closed at once."""
-    window: int = 2000
+    window: Count = 2000
     """Events a WebSocket client may have unacknowledged."""
 
 
@@ -39,14 +41,14 @@ class Dedup(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     window: Duration = Duration("24h")
     """For how long a messageId seen again is a duplicate."""
-    max: int = 1_000_000
+    max: Count = 1_000_000
     """How many messageIds are held at most (about 100 bytes each)."""
 
 
 class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[receiver]`: the port that events come in by, WebSocket and HTTP."""
 
-    listen: str = "127.0.0.1:8321"
+    listen: Address = Address("127.0.0.1:8321")
     """host:port; port 0 takes a free one and prints it."""
     limits: Limits = Limits()
     """What one client may ask."""
@@ -59,7 +61,7 @@ class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Console(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[console]`: the control endpoint."""
 
-    listen: str = "127.0.0.1:8322"
+    listen: Address = Address("127.0.0.1:8322")
     """host:port; anything but loopback needs a token."""
     token: Secret | None = None
     """Bearer token; needed unless `listen` is loopback."""
@@ -101,7 +103,7 @@ class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[sources.NAME]`: who may send, and what is checked."""
 
-    write_keys: tuple[Secret, ...]
+    write_keys: Annotated[tuple[Secret, ...], msgspec.Meta(min_length=1)]
     """What clients show; several at once allow a change without loss."""
     contract: str | None = None
     """The name of a contract its events must keep."""
@@ -153,7 +155,7 @@ class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     window: Duration = Duration("4h")
     """From the first attempt; Segment's figure. Time the destination was down or told us to wait does not count."""
-    min_attempts: int = 3
+    min_attempts: Count = 3
     """At least so many attempts, however long they take."""
     backoff: Backoff = Backoff("5s..5m")
     """The longest wait before the second attempt, and the longest of all."""
@@ -164,26 +166,26 @@ class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Breaker(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[destinations.NAME.breaker]`: when a destination counts as down."""
 
-    failures: int = 20
+    failures: Count = 20
     """So many failed requests in a row."""
-    ratio: float = 0.5
+    ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
     """Or this share of at least 50 requests within a minute."""
-    probe: Duration = Duration("30s")
+    probe: Wait = Wait("30s")
     """How often one request tries whether it is up again."""
 
 
-class Destination(Table, frozen=True, kw_only=True):
+class Destination(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """`[destinations.NAME]`: where to. Keys beside these are the plugin's own settings."""
 
     type: str
     """The plugin: ``webhook``, ``file``, ``log``, ``mock``, or one that is installed."""
     rate: Rate | None = None
     """Requests a second at most, for example ``"50/s"``."""
-    burst: int | None = None
+    burst: Count | None = None
     """Requests that may go at once after a quiet time; default: one second's worth."""
-    concurrency: int = 4
+    concurrency: Count = 4
     """Requests in flight at once."""
-    timeout: Duration = Duration("10s")
+    timeout: Wait = Wait("10s")
     """For one request, from connect to the reply's last byte."""
     allow_private: bool = False
     """Whether it may be on a loopback, link-local or private address."""
@@ -217,13 +219,13 @@ class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The name of a source."""
     destination: str
     """The name of a destination."""
-    event_types: tuple[EventType, ...]
+    event_types: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1)]
     """Tried in this order."""
     match: Literal["first", "all"] = "first"
     """Whether the first matching event type takes the event, or each."""
     enabled: bool = True
     """A disabled sync filters every event, reason ``disabled``; pausing keeps them instead."""
-    start: str = "latest"
+    start: Start = Start("latest")
     """Where a new sync begins: ``latest``, ``earliest``, or a time (ISO-8601)."""
 
 
