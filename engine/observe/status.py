@@ -1,0 +1,147 @@
+"""The engine at a glance: what ``headrace status`` and the control endpoint show, one Struct per line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One source.
+
+    Attributes:
+        read, refused, duplicate, accepted: at the door, since the engine started; refused by code.
+        passed, derived, blocked, dropped, failed: since the store was made, as of the last maintenance transaction.
+        lag: positions that its validator is behind.
+        state: of its validator: running, restarting, down; "" when no engine runs.
+    """
+
+    name: str
+    state: str = ""
+    read: int = 0
+    refused: dict[str, int] = {}
+    duplicate: int = 0
+    accepted: int = 0
+    passed: int = 0
+    derived: int = 0
+    blocked: int = 0
+    dropped: int = 0
+    failed: int = 0
+    lag: int = 0
+
+
+class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One sync.
+
+    Attributes:
+        state: running, paused, restarting, down; "" when no engine runs.
+        lag: positions that its router is behind what passed.
+        open: deliveries on their way, whose fate is not known.
+        filtered: by reason.
+        pending: deliveries without a fate: open, and waiting to be tried again.
+        oldest_pending: seconds since the oldest of these was received, or of what the router has not read; None if there
+            is none.
+        last_delivery: epoch seconds; None if there was none since start.
+        p50, p99: seconds from receipt to arrival at the first attempt; None if there was none since start.
+    """
+
+    name: str
+    source: str
+    destination: str = ""
+    state: str = ""
+    lag: int = 0
+    open: int = 0
+    filtered: dict[str, int] = {}
+    matched: int = 0
+    created: int = 0
+    delivered: int = 0
+    archived: int = 0
+    discarded: int = 0
+    erased: int = 0
+    pending: int = 0
+    oldest_pending: float | None = None
+    last_delivery: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+
+
+class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One destination.
+
+    Attributes:
+        state: closed (all is well), open, half_open, attention, paused, restarting, down; "" when no engine runs.
+        reason: why it is not well.
+        waiting: deliveries in its lanes.
+        in_flight: deliveries in its requests.
+        next_due: epoch seconds at which the earliest retry is due; None if none waits.
+    """
+
+    name: str
+    type: str = ""
+    state: str = ""
+    reason: str = ""
+    waiting: int = 0
+    in_flight: int = 0
+    next_due: float | None = None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole engine.
+
+    Attributes:
+        running: whether an engine answered; if not, everything is as the store has it.
+        last: the log's last position: how many events were ever accepted.
+        used, free: bytes of the store and of its disk.
+        full: why events are refused, or "".
+        restarts: actor to how often it was started again.
+    """
+
+    running: bool
+    last: int
+    used: int
+    free: int
+    full: str = ""
+    sources: tuple[SourceStatus, ...] = ()
+    syncs: tuple[SyncStatus, ...] = ()
+    destinations: tuple[DestinationStatus, ...] = ()
+    restarts: dict[str, int] = {}
+
+
+FATES = ("created", "delivered", "archived", "discarded", "erased")
+
+
+class Tallies(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync's counts, as the store has them.
+
+    Attributes:
+        pending: created less every fate.
+    """
+
+    filtered: dict[str, int]
+    matched: int
+    created: int
+    delivered: int
+    archived: int
+    discarded: int
+    erased: int
+    pending: int
+
+
+def tallies(counts: Mapping[tuple[str, str], int], sync: str) -> Tallies:
+    """Return the counts of one sync."""
+    own: Counter[str] = Counter({name: count for (scope, name), count in counts.items() if scope == f"sync:{sync}"})
+    pending = own["created"] - own["delivered"] - own["archived"] - own["discarded"] - own["erased"]
+    return Tallies(
+        filtered={n.removeprefix("filtered."): c for n, c in own.items() if n.startswith("filtered.")},
+        matched=own["matched"],
+        **{name: own[name] for name in FATES},
+        pending=pending,
+    )
+
+
+def source_tallies(counts: Mapping[tuple[str, str], int], source: str) -> dict[str, int]:
+    """Return what became of one source's events, by fate."""
+    names = ("passed", "derived", "blocked", "dropped", "failed")
+    return {name: counts.get((f"source:{source}", name), 0) for name in names}

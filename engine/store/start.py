@@ -1,0 +1,97 @@
+"""Where everybody stands when an engine starts: read from the store, and made to fit the plan of today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.store.base import Change, Cursor, Progress, Retention, Store
+from engine.store.seen import Seen
+
+PAUSED = "paused"
+"""The Meta key of what an operator paused; it stays paused over a restart."""
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator paused, by name."""
+
+    syncs: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """One sync of the plan: who it is, and where it begins if it is new (``latest``, ``earliest``, epoch seconds)."""
+
+    sync: str
+    source: str
+    start: str | float
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tree starts from.
+
+    Attributes:
+        cursors: by source.
+        progress: by sync, one for each of the plan.
+        removed: ledger rows that were archived because their sync is gone.
+    """
+
+    cursors: dict[str, Cursor]
+    progress: dict[str, Progress]
+    paused_syncs: frozenset[str]
+    paused_destinations: frozenset[str]
+    seen: Seen
+    retention: Retention
+    removed: int = 0
+
+    def cursor(self, source: str) -> int:
+        """Return how far a source's validator had come; 0 if it never ran."""
+        return self.cursors[source].position if source in self.cursors else 0
+
+
+async def begin(store: Store, wishes: Iterable[Wish], seen: Seen, retention: Retention, now: float) -> Beginning:
+    """Read where everybody stands; what a new sync starts from is durable before anything is accepted.
+
+    A sync is its name and its source: one whose source changed is a new one, and the old one is gone. What is gone leaves
+    its waiting deliveries in the archive, reason ``sync_removed``.
+    """
+    known = {(page.sync, page.source): page for page in await store.meta.progress()}
+    wanted = {(wish.sync, wish.source): wish for wish in wishes}
+    gone = [page for key, page in known.items() if key not in wanted]
+    removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
+    progress = {
+        sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()
+    }
+    fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
+    if fresh:
+        await store.commit(Change(progress=fresh))
+    stored = await store.meta.get(PAUSED)
+    paused = msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
+    seen.rebuild(await store.accepted(now - seen.window, seen.max), now)
+    return Beginning(
+        cursors={cursor.source: cursor for cursor in await store.meta.cursors()},
+        progress=progress,
+        paused_syncs=frozenset(paused.syncs),
+        paused_destinations=frozenset(paused.destinations),
+        seen=seen,
+        retention=retention,
+        removed=removed,
+    )
+
+
+async def _first(store: Store, wish: Wish) -> Progress:
+    """Return where a new sync begins."""
+    high = store.last
+    if wish.start == "earliest":
+        high = 0
+    elif not isinstance(wish.start, str):
+        later = await store.accepted(wish.start, high)
+        high = later[0].position - 1 if later else high
+    return Progress(sync=wish.sync, source=wish.source, high=high)
+
+
+async def keep_paused(store: Store, paused: Paused) -> None:
+    """Remember what is paused, over a restart."""
+    stored = await store.meta.get(PAUSED)
+    await store.meta.put(PAUSED, msgspec.json.encode(paused), stored[1] if stored else 0)
