@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from engine.plugin import Item, SettingsError, Verdict
-from plugins import lines_file
 from plugins.destinations.file import File, FileSettings
 from tests.support.deliveries import deliveries, delivery, made, settings_of
 
@@ -120,7 +119,7 @@ async def test_a_full_disk_tears_no_line_and_is_tried_again(path, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, data[: len(data) // 2])
 
-    monkeypatch.setattr(lines_file.os, "write", fill)
+    monkeypatch.setattr(os, "write", fill)
     items = await file.send(deliveries(5))
     monkeypatch.undo()
 
