@@ -33,6 +33,7 @@ from engine.plugin import (
 )
 from plugins import BUILTIN
 from tests.support.deliveries import delivery, settings_of
+from tests.support.secrets import doubled, plain, secrets_in, with_secrets
 
 HIDDEN = Secret("***")
 AT = 1_700_000_000.25
@@ -93,9 +94,9 @@ def it_either_speaks_http_or_does_not(example: Example, place: Path) -> None:
 
 def its_settings_survive_a_round_trip(example: Example, place: Path) -> None:
     settings = settings_of(example.plugin, example.table(place))
-    plain = msgspec.to_builtins(settings, enc_hook=_plain)
+    table = msgspec.to_builtins(settings, enc_hook=plain)
 
-    assert settings_of(example.plugin, plain) == settings
+    assert settings_of(example.plugin, table) == settings
 
 
 def its_settings_cannot_be_changed_nor_misspelt(example: Example, place: Path) -> None:
@@ -121,7 +122,7 @@ def its_settings_do_not_repeat_the_engine_s_keys(example: Example, place: Path) 
 def it_never_prints_a_secret(example: Example, place: Path) -> None:
     destination = _made(example, place)
 
-    for secret in _secrets(destination.settings):
+    for secret in secrets_in(destination.settings):
         assert secret not in repr(destination.settings)
         assert secret not in repr(destination)
         assert secret not in repr(vars(destination).get("settings"))
@@ -129,17 +130,17 @@ def it_never_prints_a_secret(example: Example, place: Path) -> None:
 
 def it_complains_without_showing_a_secret(example: Example, place: Path) -> None:
     settings = settings_of(example.plugin, example.table(place))
-    for spoilt in (_changed(settings, lambda secret: Secret(f"{secret}\n\0é")), _changed(settings, _doubled)):
+    for spoilt in (with_secrets(settings, lambda secret: Secret(f"{secret}\n\0é")), with_secrets(settings, doubled)):
         try:
             example.plugin(spoilt, "crm")
         except PluginError as error:
-            assert [secret for secret in _secrets(settings) if secret in str(error)] == []  # noqa: PT017 - need not raise
+            assert [secret for secret in secrets_in(settings) if secret in str(error)] == []  # noqa: PT017 - need not raise
 
 
 def it_can_be_made_without_its_secrets(example: Example, place: Path) -> None:
     settings = settings_of(example.plugin, example.table(place))
 
-    example.plugin(_changed(settings, lambda _: HIDDEN), "crm")
+    example.plugin(with_secrets(settings, lambda _: HIDDEN), "crm")
 
 
 def its_event_types_can_be_shown(example: Example, place: Path) -> None:
@@ -226,11 +227,11 @@ def its_keys_stay_at_a_retry_and_change_with_a_replay(example: Example, place: P
 
 def its_request_holds_no_secret_when_it_was_made_without(example: Example, place: Path) -> None:
     settings = settings_of(example.plugin, example.table(place))
-    hidden = example.plugin(_changed(settings, lambda _: HIDDEN), "crm")
+    hidden = example.plugin(with_secrets(settings, lambda _: HIDDEN), "crm")
 
     shown = _text(_request(hidden, [_delivery(example, 1)]))
 
-    assert [secret for secret in _secrets(settings) if secret in shown] == []
+    assert [secret for secret in secrets_in(settings) if secret in shown] == []
 
 
 def its_verdicts_are_one_each_or_none(example: Example, place: Path) -> None:
@@ -374,39 +375,3 @@ def _check_items(items: Sequence[Item] | None, batch: Sequence[Delivery]) -> Non
         assert len(items) == len(batch)
         assert all(isinstance(item, Item) and isinstance(item.verdict, Verdict) for item in items)
         assert all(re.fullmatch(r"[a-z0-9_]*", item.reason) for item in items)
-
-
-def _plain(value: Any) -> Any:
-    """Return a unit or secret as a plain value."""
-    return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
-
-
-def _secrets(value: Any) -> list[str]:
-    """Return the text of every secret in *value*."""
-    found: list[str] = []
-
-    def note(secret: Secret) -> Secret:
-        found.append(str(secret))
-        return secret
-
-    _changed(value, note)
-    return found
-
-
-def _changed(value: Any, change: Callable[[Secret], Secret]) -> Any:
-    """Return *value*, a Struct or what is inside one, with every secret changed."""
-    if isinstance(value, Secret):
-        return change(value)
-    if isinstance(value, msgspec.Struct):
-        fields = {name: _changed(getattr(value, name), change) for name in value.__struct_fields__}
-        return msgspec.structs.replace(value, **fields)
-    if isinstance(value, dict):
-        return {key: _changed(inner, change) for key, inner in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_changed(inner, change) for inner in value)
-    return value
-
-
-def _doubled(secret: Secret) -> Secret:
-    """Return a secret that is likely to be wrong: of the right start, but not of the right form."""
-    return Secret(f"whsec_{secret}!")
