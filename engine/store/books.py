@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -186,6 +186,17 @@ def matches(selection: Selection, trouble: Trouble) -> bool:
 def searched(trouble: Trouble) -> str:
     """Return the text that a `Selection`'s text is looked for in, case folded."""
     return f"{trouble.message_id}\n{trouble.error}".casefold()
+
+
+def rewritten(troubles: Iterable[Trouble], rule: Callable[[Trouble], Trouble | None]) -> Effect:
+    """Return what it does to replace each row by what *rule* makes of it; None leaves it."""
+    before = {trouble.id: trouble for trouble in troubles}
+    fold = Fold({row_id: standing(trouble) for row_id, trouble in before.items()})
+    for trouble in before.values():
+        after = rule(trouble)
+        if after is not None:
+            fold.write(after)
+    return fold.effect()
 
 
 def retried(trouble: Trouble, now: float) -> Trouble | None:

@@ -161,17 +161,21 @@ class Due:
         return lane.horizon or (float("-inf"), "")
 
     def fill(self, destination: str, found: Sequence[Key], *, more: bool) -> None:
-        """Take the rows read since `begin_fill`; *more*: there are others above the last of them."""
+        """Take the rows read since `begin_fill`; *more*: others lie above the last of them. `end_fill` follows."""
         lane = self._lane(destination)
-        touched, lane.touched = lane.touched or set(), None
-        lane.horizon = None
+        touched = frozenset(lane.touched or ())
         for due_at, trouble_id in found:
             if trouble_id not in touched and trouble_id not in self._held:
                 lane.put(trouble_id, due_at)
-        if more and found:
-            lane.horizon = found[-1]
-            for trouble_id, due_at in list(lane.due.items()):
-                lane.put(trouble_id, due_at)  # forgets those above
+        lane.horizon = found[-1] if more else None
+
+    def end_fill(self, destination: str) -> None:
+        """Stop remembering changes; forget what came meanwhile above the horizon, which lies in the store."""
+        lane = self._lane(destination)
+        lane.touched = None
+        for key in [(due_at, trouble_id) for trouble_id, due_at in lane.due.items()] if lane.horizon else ():
+            if lane.horizon is not None and key > lane.horizon:
+                lane.drop(key[1])
 
     def _lane(self, destination: str) -> Lane:
         return self._lanes.setdefault(destination, Lane())

@@ -68,13 +68,10 @@ class Contents:
 
     def rewrite(self, selection: Selection, change: Callable[[Trouble], Trouble | None]) -> int:
         """Replace every matching row for which *change* returns another; return how many."""
-        found = [change(trouble) for trouble in self.troubles.values() if books.matches(selection, trouble)]
-        written = [trouble for trouble in found if trouble is not None]
-        fold = books.Fold({trouble.id: books.standing(self.troubles[trouble.id]) for trouble in written})
-        for trouble in written:
-            fold.write(trouble)
-        self.write(fold.effect())
-        return len(written)
+        found = (trouble for trouble in self.troubles.values() if books.matches(selection, trouble))
+        effect = books.rewritten(found, change)
+        self.write(effect)
+        return len(effect.after)
 
     def _with_event(self, trouble: Trouble) -> Trouble:
         logged = self.events.get(trouble.position) if books.lacks_event(trouble) else None

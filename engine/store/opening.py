@@ -1,17 +1,27 @@
-"""The way in: a store for the engine that owns it."""
+"""The way in: a store for the engine that owns it, and a reader for everyone else."""
 
 from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from functools import partial
+
+import trio
 
 from engine.errors import StoreError, one_of
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
-from engine.store.room import Room
+from engine.store.room import Room, free_bytes
+from engine.store.sqlite.opened import open_file
+from engine.store.sqlite.reader import Reader
+from engine.store.sqlite.store import SqliteStore
 
 RESERVE = 64 * 1024 * 1024
 """Bytes of the disk that are kept for outcomes and cursors, unless the configuration says otherwise."""
+
+
+MUCH = 2**62
+"""Bytes that a store in memory finds free."""
 
 
 async def open_store(
@@ -36,5 +46,19 @@ async def open_store(
             version, no place to write.
     """
     if kind == "memory":
-        return MemoryStore(Room(reserve, size, free or (lambda: 2**62)))
+        return MemoryStore(Room(reserve, size, free or (lambda: MUCH)))
+    if kind == "sqlite":
+        opened = await trio.to_thread.run_sync(open_file, folder)
+        room = Room(reserve, size, free or partial(free_bytes, folder))
+        room.look(opened.used)
+        return SqliteStore(opened, room)
     raise StoreError(f"there is no store of kind {kind!r}; {one_of(('memory', 'sqlite'))}")
+
+
+def open_reader(folder: pathlib.Path) -> Reader:
+    """Open the store in *folder* for reading, whether an engine runs on it or not; every call is synchronous.
+
+    Raises:
+        StoreError: says which file, what is wrong and what to do: no store yet, locked, damaged, another version's.
+    """
+    return Reader(folder)

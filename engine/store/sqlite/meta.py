@@ -1,0 +1,61 @@
+"""The meta role over the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+
+from engine.messages import State
+from engine.store import books
+from engine.store.base import Cursor, Progress, Selection
+from engine.store.books import Effect
+from engine.store.sqlite import queries, writing
+from engine.store.sqlite.readers import Readers
+from engine.store.sqlite.rewriting import Rewriter
+from engine.store.sqlite.writer import Writer
+
+
+class SqliteMeta:
+    """Small facts, and how far everything has come."""
+
+    def __init__(self, readers: Readers, writer: Writer, rewriter: Rewriter) -> None:
+        self._readers = readers
+        self._writer = writer
+        self._rewriter = rewriter
+
+    async def get(self, key: str) -> tuple[bytes, int] | None:
+        """Return (value, revision)."""
+        return await self._readers.ask(partial(queries.fact, key=key))
+
+    async def put(self, key: str, value: bytes, revision: int) -> bool:
+        """Compare and swap."""
+        return await self._writer.perform(partial(writing.put_fact, key=key, value=value, revision=revision))
+
+    async def cursors(self) -> list[Cursor]:
+        """Return every cursor."""
+        return await self._readers.ask(queries.cursors)
+
+    async def progress(self) -> list[Progress]:
+        """Return every progress."""
+        return await self._readers.ask(queries.progress)
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """Return every count."""
+        return await self._readers.ask(queries.counts)
+
+    async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
+        """Archive what waits for these syncs and delete their progress."""
+        many = 0
+        for gone in progress:
+            selection = Selection(sync=gone.sync, source=gone.source, states=(State.RETRYING,))
+            many += await self._rewriter.rewrite(selection, partial(books.orphaned, reason=reason, now=now))
+            await self._rewriter.write(partial(_abandon, sync=gone.sync, source=gone.source))
+        return many
+
+
+def _abandon(connection: sqlite3.Connection, sync: str, source: str) -> Effect:
+    """Delete one progress and return what that does to the counts."""
+    stored = next((one for one in queries.progress(connection) if (one.sync, one.source) == (sync, source)), None)
+    connection.execute("DELETE FROM progress WHERE sync = ? AND source = ?", (sync, source))
+    return books.abandoned(stored)

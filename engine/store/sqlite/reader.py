@@ -1,0 +1,104 @@
+"""A look into the file without owning it: for commands beside a running engine, or without one."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from typing import Self, TypeVar
+
+from engine.errors import StoreError
+from engine.messages import Attempt, Trouble
+from engine.store.base import Cursor, Progress, Selection, Usage
+from engine.store.room import free_bytes
+from engine.store.sqlite import connect, migrations, queries
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads what is committed; each call by itself, so it never holds the engine up. A context manager.
+
+    Args:
+        folder: the data folder.
+
+    Raises:
+        StoreError: there is no store yet, or it cannot be read; every method may raise it too.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._file = folder / connect.FILE
+        if not self._file.exists():
+            raise StoreError(f"{self._file}: there is no store yet; it is made when the engine first runs")
+        with contextlib.ExitStack() as undo:
+            try:
+                self._connection = connect.connect(self._file, "ro")
+                undo.callback(self._connection.close)
+                self._check()
+            except sqlite3.Error as problem:
+                raise connect.explain(self._file, problem) from problem
+            undo.pop_all()
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def list(self, selection: Selection) -> list[Trouble]:
+        """Return a page of matching ledger rows, as `Ledger.list`."""
+        return self._ask(partial(queries.page, selection=selection))
+
+    def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
+        """Return one ledger row, or None."""
+        return self._ask(partial(queries.troubles, ids=(id,))).get(id)
+
+    def attempts(self, position: int) -> tuple[Attempt, ...]:
+        """Return the attempts for a position, the oldest first."""
+        return self._ask(partial(queries.attempts, position=position))
+
+    def cursors(self) -> tuple[Cursor, ...]:
+        """Return every source's cursor."""
+        return tuple(self._ask(queries.cursors))
+
+    def progress(self) -> tuple[Progress, ...]:
+        """Return every sync's progress."""
+        return tuple(self._ask(queries.progress))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return every count by (scope, name)."""
+        return self._ask(queries.counts)
+
+    def fact(self, key: str) -> tuple[bytes, int] | None:
+        """Return (value, revision) of a key, or None, as `Meta.get`."""
+        return self._ask(partial(queries.fact, key=key))
+
+    def last(self) -> int:
+        """Return the log's last position."""
+        return self._ask(queries.last_position)
+
+    def usage(self) -> Usage:
+        """Return how full the store is; whether it refuses events only the engine knows, so ``full`` is ""."""
+        return Usage(used=self._ask(queries.used_bytes), free=free_bytes(self._folder))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _check(self) -> None:
+        connect.check_kind(self._connection, self._file)
+        if migrations.schema(self._connection) < len(migrations.MIGRATIONS):
+            raise StoreError(
+                f"{self._file}: an older Headrace wrote this store; start the engine once to bring it up to date"
+            )
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return question(self._connection)
+        except sqlite3.Error as problem:
+            raise connect.explain(self._file, problem) from problem

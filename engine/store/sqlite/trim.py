@@ -1,0 +1,134 @@
+"""Retention: finds what may go beside the writer, and deletes it in small transactions."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from engine.store.base import Retention
+from engine.store.pins import old_ones, pins
+from engine.store.room import Room
+from engine.store.sqlite import codec, queries
+from engine.store.sqlite.readers import Readers
+from engine.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+TRIM = 1000
+"""Rows that one `trim` takes at most, of the log and of the ledger."""
+
+CHUNK = 200
+"""Rows deleted in one transaction: 1 to 2 ms, so that acknowledgements go between two of them."""
+
+UNPINNED = """SELECT position, ?, received_at FROM log INDEXED BY log_by_source
+    WHERE source = ? AND position <= ? AND position < (SELECT max(position) FROM log)
+    AND NOT EXISTS (
+        SELECT 1 FROM troubles INDEXED BY troubles_pinning
+        WHERE troubles.state = 'retrying' AND troubles.position = log.position
+    )
+    ORDER BY position LIMIT ?"""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What may go, the oldest first.
+
+    Attributes:
+        old: positions that are too old.
+        spare: positions that may go if the store is too big.
+        kept: ids of ledger rows.
+    """
+
+    old: tuple[int, ...]
+    spare: tuple[int, ...]
+    kept: tuple[str, ...]
+
+
+async def trim(readers: Readers, writer: Writer, room: Room, retention: Retention, now: float) -> int:
+    """Delete what *retention* lets go, at most `TRIM` rows each of log and ledger; return how many."""
+    writer.check()
+    found = await readers.ask(partial(find, retention=retention, now=now))
+    gone = 0
+    for some in _chunks(found.old):
+        gone += await writer.perform(partial(delete_log, positions=some))
+    for some in _chunks(found.spare):
+        if not room.over(retention):
+            break
+        gone += await writer.perform(partial(delete_log, positions=some))
+    await writer.perform(delete_attempts)
+    room.trimmed(retention, gone)
+    for ids in _chunks(found.kept):
+        gone += await writer.perform(partial(delete_kept, ids=ids))
+    return gone
+
+
+def find(connection: sqlite3.Connection, retention: Retention, now: float) -> Found:
+    """Return what may go; nothing of it can come to be needed before it is deleted.
+
+    A retrying row arises at a position that is pinned as open, or from an archived row, which has its own copy of the
+    event.
+    """
+    before = now - retention.age if retention.age else float("-inf")
+    rows = unpinned(connection)
+    old = tuple(itertools.islice(old_ones(rows, before), TRIM))
+    taken = set(old)
+    spare = tuple(position for position, _, _ in rows if position not in taken)[: TRIM - len(old)]
+    return Found(old=old, spare=spare, kept=tuple(too_much(connection, retention, now)))
+
+
+def unpinned(connection: sqlite3.Connection) -> list[tuple[int, str, float]]:
+    """Return (position, source, received_at) of log rows that nobody needs, the oldest first and enough of them."""
+    needed = pins(queries.cursors(connection), queries.progress(connection))
+    many = TRIM + len(needed.open)
+    rows: list[tuple[int, str, float]] = []
+    for name, number in queries.sources(connection).items():
+        floor = needed.floors.get(name, 0)
+        rows += connection.execute(UNPINNED, (name, number, floor, many)).fetchall() if floor else ()
+    return sorted(row for row in rows if row[0] not in needed.open)
+
+
+def too_much(connection: sqlite3.Connection, retention: Retention, now: float) -> Iterator[str]:
+    """Yield ids of ledger rows that the archive's age or size lets go."""
+    kept = "FROM troubles INDEXED BY troubles_kept WHERE state <> 'retrying'"
+    size = 0
+    if retention.archive_size:
+        size = connection.execute(f"SELECT coalesce(sum(size), 0) {kept}").fetchone()[0]
+    before = now - retention.archive_age if retention.archive_age else float("-inf")
+    oldest = connection.execute(f"SELECT id, last_at, size {kept} ORDER BY last_at, id LIMIT ?", (TRIM,)).fetchall()
+    for row_id, last_at, weight in oldest:
+        if last_at >= before and not 0 < retention.archive_size < size:
+            return
+        size -= weight
+        yield row_id
+
+
+def delete_log(connection: sqlite3.Connection, positions: Sequence[int]) -> int:
+    """Delete log rows with their results."""
+    chosen = (codec.json_list(positions),)
+    connection.execute("DELETE FROM results WHERE position IN (SELECT value FROM json_each(?))", chosen)
+    return connection.execute("DELETE FROM log WHERE position IN (SELECT value FROM json_each(?))", chosen).rowcount
+
+
+def delete_attempts(connection: sqlite3.Connection) -> None:
+    """Delete some of the attempts whose log rows are gone."""
+    connection.execute(
+        "DELETE FROM attempts WHERE seq IN ("
+        " SELECT seq FROM attempts WHERE high < (SELECT min(position) FROM log) ORDER BY high LIMIT ?)",
+        (CHUNK,),
+    )
+
+
+def delete_kept(connection: sqlite3.Connection, ids: Sequence[str]) -> int:
+    """Delete ledger rows, unless they wait to be retried by now."""
+    return connection.execute(
+        "DELETE FROM troubles WHERE state <> 'retrying' AND id IN (SELECT value FROM json_each(?))",
+        (codec.json_list(ids),),
+    ).rowcount
+
+
+def _chunks(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (things[start : start + CHUNK] for start in range(0, len(things), CHUNK))

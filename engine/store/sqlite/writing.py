@@ -1,0 +1,127 @@
+"""Everything that is written, as statements of many rows.
+
+A thread that writes gives the interpreter away at every statement and may have to wait for it: few long statements, not
+many short ones, keep a transaction short while the process is busy.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from engine.messages import Attempt, Trouble
+from engine.store import books
+from engine.store.base import Change, Cursor, Progress
+from engine.store.sqlite import codec, queries
+
+ROWS = 256
+"""Rows in one statement, at most."""
+
+SOURCES = "INSERT INTO sources (id, name)"
+LOG = "INSERT INTO log (position, source, received_at, envelope, raw)"
+RESULTS = "INSERT OR IGNORE INTO results (position, body)"
+TROUBLES = (
+    "INSERT INTO troubles (id, state, reason, source, sync, destination, position, last_at, due_at, text, size, body)"
+)
+TROUBLES_AGAIN = (
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, source = excluded.source,"
+    " sync = excluded.sync, destination = excluded.destination, position = excluded.position,"
+    " last_at = excluded.last_at, due_at = excluded.due_at, text = excluded.text, size = excluded.size,"
+    " body = excluded.body"
+)
+ATTEMPTS = "INSERT INTO attempts (destination, low, high, at, body)"
+CURSORS = "INSERT INTO cursors (source, position)"
+CURSORS_AGAIN = "ON CONFLICT (source) DO UPDATE SET position = excluded.position"
+PROGRESS = "INSERT INTO progress (sync, source, high, open)"
+PROGRESS_AGAIN = "ON CONFLICT (sync, source) DO UPDATE SET high = excluded.high, open = excluded.open"
+COUNTS = "INSERT INTO counts (scope, name, value)"
+COUNTS_AGAIN = "ON CONFLICT (scope, name) DO UPDATE SET value = value + excluded.value"
+
+
+@functools.lru_cache(maxsize=1024)
+def statement(head: str, width: int, many: int, tail: str) -> str:
+    """Return an INSERT of *many* rows with *width* columns; the same text finds the same prepared statement."""
+    row = f"({','.join('?' * width)})"
+    return f"{head} VALUES {','.join([row] * many)} {tail}"
+
+
+def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[object, ...]], tail: str = "") -> None:
+    """Write rows, at most `ROWS` of them in one statement."""
+    for start in range(0, len(rows), ROWS):
+        some = rows[start : start + ROWS]
+        sql = statement(head, len(some[0]), len(some), tail)
+        connection.execute(sql, list(itertools.chain.from_iterable(some)))
+
+
+def write_change(connection: sqlite3.Connection, change: Change, good: tuple[bool, ...]) -> books.Effect:
+    """Write a maintenance change; return what it did to the ledger. *good*: see `books.decide`."""
+    ids = books.concerned(change)
+    effect = books.decide(change, good, queries.standings(connection, ids) if ids else {})
+    write_cursors(connection, change.cursors)
+    write_progress(connection, change.progress)
+    write_attempts(connection, change.attempts)
+    write_effect(connection, effect)
+    return effect
+
+
+def write_effect(connection: sqlite3.Connection, effect: books.Effect) -> None:
+    """Write what a decision did to ledger rows and counts."""
+    gone = [row_id for row_id, trouble in effect.after.items() if trouble is None and row_id in effect.before]
+    if gone:
+        delete_troubles(connection, gone)
+    written = with_events(connection, [trouble for trouble in effect.after.values() if trouble is not None])
+    insert(connection, TROUBLES, [codec.trouble_values(trouble) for trouble in written], TROUBLES_AGAIN)
+    insert(connection, COUNTS, [(*key, much) for key, much in effect.counts.items()], COUNTS_AGAIN)
+
+
+def with_events(connection: sqlite3.Connection, troubles: Sequence[Trouble]) -> list[Trouble]:
+    """Return the rows, those that nothing will hold the log for with a copy of their event."""
+    lacking = [trouble.position for trouble in troubles if books.lacks_event(trouble)]
+    raws = queries.raws(connection, lacking) if lacking else {}
+    return [
+        msgspec.structs.replace(trouble, event=raws.get(trouble.position, b""))
+        if books.lacks_event(trouble)
+        else trouble
+        for trouble in troubles
+    ]
+
+
+def write_cursors(connection: sqlite3.Connection, cursors: Iterable[Cursor]) -> None:
+    """Set cursors."""
+    last = {cursor.source: (cursor.source, cursor.position) for cursor in cursors}
+    insert(connection, CURSORS, list(last.values()), CURSORS_AGAIN)
+
+
+def write_progress(connection: sqlite3.Connection, progress: Iterable[Progress]) -> None:
+    """Set the progress of syncs."""
+    rows = [(one.sync, one.source, one.high, codec.open_blob(one.open)) for one in progress]
+    insert(connection, PROGRESS, rows, PROGRESS_AGAIN)
+
+
+def write_attempts(connection: sqlite3.Connection, attempts: Iterable[Attempt]) -> None:
+    """Add attempts, packed."""
+    insert(connection, ATTEMPTS, codec.attempt_values(attempts))
+
+
+def delete_troubles(connection: sqlite3.Connection, ids: Iterable[str]) -> int:
+    """Delete ledger rows; return how many there were."""
+    return connection.execute(
+        "DELETE FROM troubles WHERE id IN (SELECT value FROM json_each(?))", (codec.json_list(ids),)
+    ).rowcount
+
+
+def put_fact(connection: sqlite3.Connection, key: str, value: bytes, revision: int) -> bool:
+    """Compare and swap one fact."""
+    _, current = queries.fact(connection, key) or (b"", 0)
+    if current != revision:
+        return False
+    connection.execute(
+        "INSERT INTO facts (key, value, revision) VALUES (?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision",
+        (key, value, revision + 1),
+    )
+    return True
