@@ -12,7 +12,7 @@ books belong to the tree and outlive the actors that use them.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,7 @@ from actors.validator import Validator, validator_reader
 from engine.messages import Passed, Report, Span
 from engine.observe.latency import Histogram
 from engine.plan import DestinationPlan, Plan
+from engine.plugin import Source
 from engine.runtime.bell import Bell
 from engine.runtime.breaker import Breaker, Change, Thresholds
 from engine.runtime.channel import Inbox
@@ -68,6 +69,7 @@ class Tree:
         store: opened, and owned by this process.
         beginning: where everybody stands, as `engine.store.start` read it.
         clock: wall and monotonic time.
+        shapes: in which clients may send over HTTP.
         roll: returns a number in [0, 1).
     """
 
@@ -77,7 +79,8 @@ class Tree:
         store: Store,
         beginning: Beginning,
         clock: Clock,
-        roll: Callable[[], float] = random.random,
+        shapes: Sequence[Source],
+        roll: Callable[[], float],
     ) -> None:
         self.plan = plan
         self.store = store
@@ -114,7 +117,7 @@ class Tree:
             max_event=int(plan.config.receiver.limits.event),
             deliver_after_commit=plan.config.deliver_after_commit,
         )
-        self.receiver = Receiver(plan.config.receiver, self.intake, plan.http_sources, clock)
+        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock)
         self.control = Control(self, plan.config.console)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)

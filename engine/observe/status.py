@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -112,36 +113,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 FATES = ("created", "delivered", "archived", "discarded", "erased")
 
 
-class Tallies(msgspec.Struct, frozen=True, kw_only=True):
-    """A sync's counts, as the store has them.
-
-    Attributes:
-        pending: created less every fate.
-    """
-
-    filtered: dict[str, int]
-    matched: int
-    created: int
-    delivered: int
-    archived: int
-    discarded: int
-    erased: int
-    pending: int
-
-
-def tallies(counts: Mapping[tuple[str, str], int], sync: str) -> Tallies:
-    """Return the counts of one sync."""
+def tallies(counts: Mapping[tuple[str, str], int], sync: str) -> dict[str, Any]:
+    """Return the counts of one sync, as fields of its `SyncStatus`; pending is created less every fate."""
     own: Counter[str] = Counter({name: count for (scope, name), count in counts.items() if scope == f"sync:{sync}"})
     pending = own["created"] - own["delivered"] - own["archived"] - own["discarded"] - own["erased"]
-    return Tallies(
-        filtered={n.removeprefix("filtered."): c for n, c in own.items() if n.startswith("filtered.")},
-        matched=own["matched"],
-        **{name: own[name] for name in FATES},
-        pending=pending,
-    )
+    filtered = {name.removeprefix("filtered."): count for name, count in own.items() if name.startswith("filtered.")}
+    return {"filtered": filtered, "matched": own["matched"], "pending": pending} | {name: own[name] for name in FATES}
 
 
 def source_tallies(counts: Mapping[tuple[str, str], int], source: str) -> dict[str, int]:
-    """Return what became of one source's events, by fate."""
+    """Return what became of one source's events, by fate, as fields of its `SourceStatus`."""
     names = ("passed", "derived", "blocked", "dropped", "failed")
     return {name: counts.get((f"source:{source}", name), 0) for name in names}

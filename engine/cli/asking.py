@@ -1,0 +1,67 @@
+"""Asking a running engine, by its control endpoint."""
+
+from __future__ import annotations
+
+import http.client
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from engine.cli.common import read_config
+from engine.errors import HeadraceError
+
+T = TypeVar("T")
+
+PATIENCE = 5.0
+"""Seconds an answer may take."""
+
+
+class NotRunning(HeadraceError):
+    """No engine answers at the configured address."""
+
+
+class Refusal(HeadraceError):
+    """The engine answered, and said no."""
+
+
+def ask(config: Path, method: str, path: str, kind: type[T]) -> T:
+    """Return what the engine of a configuration answers, decoded.
+
+    Plain `http.client`: one request to our own port needs no more, and starts ten times as fast as httpx.
+
+    Raises:
+        NotRunning: nobody listens there.
+        Refusal: the engine said no; its words.
+    """
+    console = read_config(config, secrets=False).config.console
+    token = read_config(config, secrets=True).config.console.token if console.token else None
+    host, _, port = console.listen.rpartition(":")
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE)
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except OSError as error:
+        raise NotRunning(
+            f"no engine answers at {console.listen} ({error})\n    start one with: headrace run -c {config}"
+        ) from None
+    finally:
+        connection.close()
+    if answer.status != http.client.OK:
+        raise Refusal(_words(body, answer.status))
+    return msgspec.json.decode(body, type=kind)
+
+
+class _Words(msgspec.Struct):
+    """What a refusal says."""
+
+    message: str = ""
+
+
+def _words(body: bytes, status: int) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Words).message or f"the engine answered {status}"
+    except msgspec.DecodeError:
+        return f"the engine answered {status}"

@@ -1,0 +1,127 @@
+"""``headrace run``: the engine, until a signal ends it."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from cyclopts import App
+
+from engine.cli.common import DEFAULT, ConfigFile, data_folder, read_plan, say
+from engine.plan import Plan
+from engine.registry import Registry
+
+if TYPE_CHECKING:
+    from engine.cli import House
+
+SWITCH = 0.0005
+"""Seconds a thread may hold the interpreter: the writer waits for it at each commit, and 5 ms would be its latency."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a started engine tells: where it listens, and its parts for whoever runs beside it."""
+
+    receiver: str
+    console: str
+    tree: Any
+
+
+def put(app: App, house: House) -> None:
+    """Put ``run`` on *app*."""
+
+    @app.command(name="run")
+    def run(*, config: ConfigFile = DEFAULT) -> int:
+        """Run the engine until SIGTERM, which drains; a second one ends it at once.
+
+        Example: headrace run -c config.toml
+
+        Args:
+            config: The configuration file.
+        """
+        plan, registry = read_plan(config, house, secrets=True)
+        for problem in plan.warnings:
+            sys.stderr.write(f"{problem}\n")
+        start(plan, registry, house, _announce)
+        return 0
+
+
+async def _announce(ready: Ready) -> None:
+    say(f"events:  ws://{ready.receiver}/v1/stream and http://{ready.receiver}/v1/batch")
+    say(f"control: http://{ready.console}/status")
+    sys.stdout.flush()
+
+
+def start(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready], Awaitable[None]]) -> None:
+    """Run an engine to its end; *beside* is called once it accepts events.
+
+    Raises:
+        StoreError: the store cannot be opened.
+        TooManyRestarts: a trunk actor could not be kept alive.
+    """
+    import trio  # noqa: PLC0415 - what only checks a configuration starts without it
+
+    from engine.observe.log import set_up  # noqa: PLC0415
+
+    set_up()
+    sys.setswitchinterval(SWITCH)
+    trio.run(serve, plan, registry, house, beside)
+
+
+async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready], Awaitable[None]]) -> None:
+    """Open the store, start the tree, and wait for its end, by signal or failure."""
+    import trio  # noqa: PLC0415 - as in `start`
+
+    from engine.runtime.beside import Beside  # noqa: PLC0415
+    from engine.runtime.signals import listen  # noqa: PLC0415
+
+    async with AsyncExitStack() as stack:
+        tree = await _grow(plan, registry, house, stack)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is not looked through at every collection
+        ended = trio.Event()
+        nursery = await stack.enter_async_context(Beside())
+        await nursery.start(partial(listen, stop=tree.stop, stop_now=tree.stop_now, reload=_no_reload))
+        await nursery.start(partial(_run, tree, ended))
+        ready = Ready(receiver=await tree.receiver.address(), console=await tree.control.address(), tree=tree)
+        nursery.start_soon(beside, ready)
+        await ended.wait()
+
+
+async def _run(tree: Any, ended: Any, *, task_status: Any) -> None:
+    """Run the tree, and say when it ended; an error leaves by the nursery."""
+    await tree.run(task_status=task_status)
+    ended.set()
+
+
+async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitStack) -> Any:
+    """Return a tree on an opened store, which *stack* closes."""
+    from engine.runtime.clock import SystemClock  # noqa: PLC0415
+    from engine.store.base import Retention  # noqa: PLC0415
+    from engine.store.opening import open_store  # noqa: PLC0415
+    from engine.store.seen import Seen  # noqa: PLC0415
+    from engine.store.start import Wish, begin  # noqa: PLC0415
+
+    settings, dedup, clock = plan.config.store, plan.config.receiver.dedup, SystemClock()
+    size = int(settings.retention.size)
+    store = await open_store(settings.kind, data_folder(plan.loaded), reserve=int(settings.reserve), size=size)
+    stack.push_async_callback(store.aclose)
+    retention = Retention(
+        age=settings.retention.age,
+        size=size,
+        archive_age=settings.archive.age,
+        archive_size=settings.archive.size,
+    )
+    wishes = [Wish(sync=sync.name, source=sync.source, start=sync.start) for sync in plan.syncs.values()]
+    beginning = await begin(store, wishes, Seen(dedup.window, dedup.max), retention, clock.wall())
+    return house.tree(plan, store, beginning, clock, registry.sources(), random.random)
+
+
+def _no_reload() -> None:
+    """Say that a changed configuration is not taken up while running."""
+    sys.stderr.write("SIGHUP: a changed configuration takes effect at the next start; nothing was reloaded\n")
