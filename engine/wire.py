@@ -7,6 +7,9 @@ frame ``{"type":"hello","writeKey":…}``), is told ``ready``, and sends. Every 
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 import msgspec
 
 PATH = "/v1/stream"
@@ -18,11 +21,21 @@ MAX_FRAME = 4 << 20
 MAX_EVENT = 32 << 10
 """Bytes of one event's JSON; larger ones are refused, alone."""
 
+MAX_DEPTH = 100
+"""Objects and arrays in one another in one event; deeper ones are refused, alone."""
+
 DRAINING = 1001
+"""The receiver stops; what was accepted has been acknowledged. Connect again."""
+FAILED = 1011
+"""The store has failed. What is not acknowledged is not accepted; connect again, later."""
 PROTOCOL = 4400
+"""A frame that does not parse. Sending it again will not help."""
 KEY = 4401
+"""No write key, or one that opens nothing."""
 TOO_LARGE = 4413
+"""A frame above ``maxFrame``. Sending it again will not help."""
 QUOTA = 4429
+"""More than was agreed. Connect again, much later."""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello", rename="camel"):
@@ -70,3 +83,28 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ack"
 
 Answer = Ready | Ack
 """What a client receives."""
+
+
+def shown_key(authorization: str | None) -> str | None:
+    """Return the write key in an ``Authorization`` header, or None.
+
+    Basic with the key as user name, with or without the colon behind it (old clients leave it out), or Bearer.
+    """
+    scheme, _, rest = (authorization or "").strip().partition(" ")
+    rest = rest.strip()
+    if scheme.lower() == "bearer":
+        return rest or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user = base64.b64decode(rest, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return user.partition(":")[0] or None
+
+
+def with_member(event: bytes, name: str, value: str) -> bytes:
+    """Return the JSON object *event* with one more member at its end, where it wins over one of the same name."""
+    head = event.rstrip()[:-1].rstrip()
+    comma = b"" if head.endswith(b"{") else b","
+    return b"%b%b%b:%b}" % (head, comma, msgspec.json.encode(name), msgspec.json.encode(value))

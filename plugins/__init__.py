@@ -10,6 +10,6 @@ BUILTIN: dict[str, dict[str, str]] = {
         "webhook": "plugins.destinations.webhook:Webhook",
     },
     "functions": {"python": "plugins.functions.python:Python"},
-    "sources": {},
+    "sources": {"http": "plugins.sources.http:Http"},
 }
 """Kind, name, and the class as ``module:Class``; imported when a configuration names it."""

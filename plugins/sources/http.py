@@ -1,0 +1,125 @@
+"""The HTTP surface of Segment, RudderStack and Hightouch: what their SDKs post, taken as it is.
+
+Content types are not looked at: browsers send JSON as ``text/plain`` and one SDK as a form. The routes, the order in
+which a write key is looked for, and the batch's own members follow what nine SDKs were seen to send.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from engine.errors import ProtocolError
+from engine.plugin import Post, Submission
+from engine.wire import shown_key, with_member
+
+CALLS: Final = {
+    "track": "track",
+    "identify": "identify",
+    "page": "page",
+    "screen": "screen",
+    "group": "group",
+    "alias": "alias",
+    "t": "track",
+    "i": "identify",
+    "p": "page",
+    "s": "screen",
+    "g": "group",
+    "a": "alias",
+}
+"""The last part of a path to the call type it stands for; the short ones are analytics.js's."""
+
+BATCHES: Final = ("batch", "b", "import")
+"""The last parts of the paths that take many events."""
+
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is looked at in a body, batch or event; the rest is skipped."""
+
+    batch: list[msgspec.Raw] | None = None
+    write_key: Any = None
+    sent_at: Any = None
+    context: Any = None
+    integrations: Any = None
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is looked at in a body of one event."""
+
+    type: Any = None
+    write_key: Any = None
+
+
+class Http:
+    """``POST /v1/track`` and its kin, and ``POST /v1/batch``."""
+
+    routes: ClassVar[tuple[tuple[str, str], ...]] = tuple(("POST", f"/v1/{last}") for last in (*CALLS, *BATCHES))
+
+    def decode(self, post: Post) -> Submission:
+        """Return the events in *post*; a single one takes its type from the path if it has none.
+
+        Raises:
+            ProtocolError: the body is not a JSON object, or a batch without a list.
+        """
+        last = post.path.rpartition("/")[2]
+        return _batch(post) if last in BATCHES else _single(post, CALLS[last])
+
+
+def _single(post: Post, call: str) -> Submission:
+    event = _decoded(post.body, _Event)
+    item = post.body if event.type is not None else with_member(post.body, "type", call)
+    return Submission(write_key=_key(post, event.write_key, b""), items=(item,), browser=_is_browser(post))
+
+
+def _batch(post: Post) -> Submission:
+    body = _decoded(post.body, _Body)
+    if body.batch is None:
+        raise ProtocolError('the body has no "batch", which holds the events')
+    items = tuple([bytes(raw) for raw in body.batch])
+    return Submission(
+        write_key=_key(post, body.write_key, items[0] if items else b""),
+        items=items,
+        sent_at=body.sent_at if isinstance(body.sent_at, str) else None,
+        context=body.context if isinstance(body.context, dict) else None,
+        integrations=body.integrations if isinstance(body.integrations, dict) else None,
+        browser=_is_browser(post),
+    )
+
+
+def _decoded(body: bytes, shape: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"the body is not what it should be: {error}") from error
+    except _UNREADABLE as error:
+        raise ProtocolError(f"the body does not parse as JSON: {error}") from error
+
+
+def _key(post: Post, own: object, first: bytes) -> str | None:
+    """Return the write key: header, body, first item, query, ``X-Write-Key``, in this order; or None."""
+    return (
+        shown_key(post.header("authorization"))
+        or _text(own)
+        or _text(_first_key(first))
+        or _text(post.query.get("writeKey"))
+        or _text(post.header("x-write-key"))
+    )
+
+
+def _first_key(first: bytes) -> object:
+    try:
+        return msgspec.json.decode(first, type=_Event).write_key if first else None
+    except _UNREADABLE:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _is_browser(post: Post) -> bool:
+    """Return whether a browser sent it: it says where its page is from; its own address is then the user's."""
+    return post.header("origin") is not None or (post.header("user-agent") or "").startswith("Mozilla/")
