@@ -10,7 +10,7 @@ import msgspec
 import structlog
 import trio
 
-from engine.lang.retry import RetryPolicy, Verdict, retry_after
+from engine.lang.retry import RetryPolicy, Verdict
 from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled
 from engine.observe.latency import Histogram
 from engine.plan import DestinationPlan
@@ -170,24 +170,24 @@ class Sender:
         return Outcome(reply=reply, request=request, items=_fitting(items, deliveries))
 
     async def _exchange(self, client: HttpClient, request: Request, url: httpx.URL) -> Reply:
-        started = trio.current_time()
+        started = self.clock.monotonic()
         try:
             answer = await client.send(request.method, url, request.headers, request.body)
         except httpx.TransportError as error:
             text = f"{type(error).__name__}: {error}"
-            return Reply(error=text, seconds=trio.current_time() - started)
+            return Reply(error=text, seconds=self.clock.monotonic() - started)
         return Reply(
             status=answer.status,
             headers=answer.headers,
             body=answer.body,
-            seconds=trio.current_time() - started,
+            seconds=self.clock.monotonic() - started,
         )
 
     async def _direct(self, deliveries: list[Delivery]) -> Outcome:
         """Let a destination that does not speak HTTP make its attempt."""
         destination = self.plan.destination
         assert isinstance(destination, Direct)
-        started = trio.current_time()
+        started = self.clock.monotonic()
         items: Sequence[Item] | None = None
         text = f"Timeout: no answer within {self.plan.timeout:g} s"
         with trio.move_on_after(self.plan.timeout):
@@ -196,7 +196,7 @@ class Sender:
                 text = ""
             except Exception as error:  # noqa: BLE001 - the contract: any exception is a network failure
                 text = f"{type(error).__name__}: {error}"
-        reply = Reply(error=text, seconds=trio.current_time() - started)
+        reply = Reply(error=text, seconds=self.clock.monotonic() - started)
         return Outcome(reply=reply, items=_fitting(items, deliveries))
 
     async def _report(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> None:
@@ -218,12 +218,11 @@ class Sender:
                 await self.outlets.archiver.send(settled)
 
     def _pace(self, outcome: Outcome, now: float) -> float:
-        """Hold the whole destination back if the reply asks for it; return the seconds it asked for, or 0.0."""
-        asked = retry_after(outcome.reply.header("retry-after") or "", now) or 0.0
-        if outcome.reply.status not in {429, 503} or asked <= 0:
-            return 0.0
-        self.port.limiter.pause_until(trio.current_time() + asked)
-        self.port.downtime.add(now, now + asked)
+        """Hold the whole destination back if it asked for that; return the seconds it asked for, or 0.0."""
+        asked = outcome.asked_wait(now)
+        if asked > 0:
+            self.port.limiter.pause_until(self.clock.monotonic() + asked)
+            self.port.downtime.add(now, now + asked)
         return asked
 
     def _observe(self, tally: Tally, now: float) -> None:
@@ -258,7 +257,7 @@ class Sender:
     def _inform(self, outcome: Outcome, admission: Admission) -> None:
         """Tell the breaker what the outcome says of the destination itself."""
         breaker = self.port.breaker
-        verdict, _ = outcome.verdict
+        verdict = outcome.worst
         if verdict is Verdict.PAUSE:
             breaker.needs_attention(f"the destination answered {outcome.reply.status}: check its credentials")
         elif verdict is Verdict.RETRY and outcome.reply.status != 429:  # noqa: PLR2004 - it is alive, and says so

@@ -1,12 +1,13 @@
 """The whole machine on one page: every actor, every channel, who feeds whom. Sinks first.
 
-    clients ─▶ receiver ─▶ validator ×source ─▶ router ×sync ─▶ sender ×destination ─▶ the destinations
-                  │            │                   │                │      ▲
-                  ▼            ▼                   ▼                ▼      │ due
-                store ◀─────────────────────── archiver          retry scheduler ◀── store
+    clients ─▶ receiver ─▶ validator ─▶ router ─▶ sender ─▶ the destination
+                  │            │ one per   │ one      │ one per     ▲
+                  │            │ source    │ per sync │ destination │ due
+                  ▼            ▼           ▼          ▼             │
+                store ◀──────────────── archiver            retry scheduler ◀── store
 
-Left to right, and down: no channel leads back, the store is the only way back. Marks, gates, limiters, breakers, lanes and
-books belong to the tree and outlive the actors that use them.
+Left to right, and down: no channel leads back, the store is the only way back. Marks, gates, limiters, breakers, lanes
+and books belong to the tree and outlive the actors that use them.
 """
 
 from __future__ import annotations
@@ -143,7 +144,12 @@ class Tree:
     def _children(self) -> list[Child]:
         """Return all actors, sink first: started left to right, stopped right to left."""
         archiver = Child(
-            name="archiver", start=self._archiver, stop=self.reports.close, inbox=self.reports, drain=30.0, essential=True
+            name="archiver",
+            start=self._archiver,
+            stop=self.reports.close,
+            inbox=self.reports,
+            drain=30.0,
+            essential=True,
         )
         maintenance = Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop)
         senders = [

@@ -42,8 +42,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
         open: deliveries on their way, whose fate is not known.
         filtered: by reason.
         pending: deliveries without a fate: open, and waiting to be tried again.
-        oldest_pending: seconds since the oldest of these was received, or of what the router has not read; None if there
-            is none.
+        oldest_pending: seconds since the oldest of these, or of what the router has not read, was received; None if
+            there is none.
         last_delivery: epoch seconds; None if there was none since start.
         p50, p99: seconds from receipt to arrival at the first attempt; None if there was none since start.
     """

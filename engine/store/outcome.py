@@ -9,7 +9,7 @@ from typing import Self
 import msgspec
 
 from engine.errors import PluginError
-from engine.lang.retry import Verdict, classify
+from engine.lang.retry import Verdict, classify, retry_after
 from engine.messages import Delivery, Reply, Request
 from engine.plugin import Item
 
@@ -51,6 +51,26 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if not self.reply.status and not self.reply.error:
             return Verdict.DELIVERED, ""
         return classify(self.reply.status or None, self.reply.error)
+
+    @property
+    def worst(self) -> Verdict:
+        """What the outcome says of the destination itself: paused before failing before well."""
+        if not self.items:
+            return self.verdict[0]
+        verdicts = {item.verdict for item in self.items}
+        if Verdict.PAUSE in verdicts:
+            return Verdict.PAUSE
+        return Verdict.RETRY if verdicts == {Verdict.RETRY} else Verdict.DELIVERED
+
+    def asked_wait(self, now: float) -> float:
+        """Return the seconds for which the destination asked to be left alone; 0.0 if it did not.
+
+        Only 429 and 503 ask: other statuses with the header mean something else (RFC 9110, 10.2.3).
+        """
+        items = max((item.retry_after or 0.0 for item in self.items or ()), default=0.0)
+        if self.reply.status not in {429, 503}:
+            return items
+        return max(items, retry_after(self.reply.header("retry-after") or "", now) or 0.0)
 
     @property
     def divisible(self) -> bool:

@@ -1,197 +1,145 @@
-"""What a change does to ledger rows and counts: pure, and decided once for every implementation."""
+"""The books: what every actor reports, folded into what one maintenance transaction writes. Pure.
+
+Each count is written in the same transaction as the progress that it belongs to, so that after a crash the sums hold:
+sync: passed = filtered + matched; delivery: created = delivered + archived + discarded + erased + pending.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable
 
-import msgspec
-
-from engine.messages import Settle, Settlement, State, Trouble
-from engine.store.base import Change, Selection
-
-SETTLED_STATE = {Settlement.RETRY: State.RETRYING, Settlement.ARCHIVE: State.ARCHIVED}
-"""The state that a settle's trouble must have; the other settlements have no trouble."""
+from engine.messages import Attempt, Judged, Report, Routed, Settle, Settled, Trouble
+from engine.store.base import Change, Cursor, Progress
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision needs to know of a ledger row, as it lies in the store."""
-
-    state: State
-    sync: str
-    destination: str
-    due_at: float
-
-
-def standing(trouble: Trouble) -> Standing:
-    """Return what *trouble* is once it is stored."""
-    return Standing(state=trouble.state, sync=trouble.sync, destination=trouble.destination, due_at=trouble.due_at)
-
-
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write, and what was there before.
+class Page:
+    """One sync's page: how far it was read, and what is open.
 
     Attributes:
-        before: the ledger rows concerned that exist.
-        after: id to the whole new row, or None where the row goes.
-        released: ids whose row stays as it is and may be claimed again.
-        counts: (scope, name) to what is added to it; nothing that adds 0.
-        held: for each settle, whether its claim still held.
+        open: (position, key) of deliveries whose fate is not known.
     """
 
-    before: Mapping[str, Standing]
-    after: dict[str, Trouble | None]
-    released: tuple[str, ...] = ()
-    counts: dict[tuple[str, str], int]
-    held: tuple[bool, ...] = ()
+    __slots__ = ("changed", "high", "open", "source")
+
+    def __init__(self, progress: Progress) -> None:
+        self.source = progress.source
+        self.high = progress.high
+        self.open: set[tuple[int, str]] = set(progress.open)
+        self.changed = False
 
 
-class Fold:
-    """Takes changes of ledger rows one by one and keeps the sum.
+class Books:
+    """What was reported since the last `change`, and the pages it belongs to.
 
     Args:
-        before: the rows concerned that exist, by id.
+        cursors: as read at start.
+        progress: as read at start, one for each sync of the plan.
     """
 
-    def __init__(self, before: Mapping[str, Standing]) -> None:
-        self._before = before
-        self._after: dict[str, Trouble | None] = {}
-        self._released: list[str] = []
-        self._counts: dict[tuple[str, str], int] = {}
+    def __init__(self, cursors: Iterable[Cursor], progress: Iterable[Progress]) -> None:
+        self.cursors = {cursor.source: cursor.position for cursor in cursors}
+        self.syncs = {page.sync: Page(page) for page in progress}
+        self.outcomes = 0
+        self.places = 0
+        self._moved: set[str] = set()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._troubles: dict[str, Trouble] = {}
+        self._settles: list[Settle] = []
+        self._attempts: list[Attempt] = []
 
-    def add(self, scope: str, name: str, much: int) -> None:
-        """Add *much* to a count."""
-        self._counts[scope, name] = self._counts.get((scope, name), 0) + much
+    def fold(self, message: Report) -> None:
+        """Take one report in; a router's or validator's word on what was reported before changes nothing."""
+        if isinstance(message, Settled):
+            self._settled(message)
+        elif isinstance(message, Routed):
+            self._routed(message)
+        elif isinstance(message, Judged):
+            self._judged(message)
 
-    def write(self, trouble: Trouble) -> None:
-        """Let *trouble* be its row from now on, whether there was one or not."""
-        now = self._now(trouble.id)
-        self._count(trouble.sync, State.ARCHIVED, (trouble.state, now.state if now else None))
-        self._count(trouble.sync, State.DISCARDED, (trouble.state, now.state if now else None))
-        self._after[trouble.id] = trouble
-
-    def settle(self, settle: Settle) -> bool:
-        """End a claim whose token was good; return whether its row still waits, without which nothing happens."""
-        now = self._now(settle.id)
-        if now is None or now.state is not State.RETRYING:
-            return False
-        if settle.trouble is not None:
-            self.write(settle.trouble)
-        elif settle.how is Settlement.RELEASE:
-            self._released.append(settle.id)
-        else:
-            self._after[settle.id] = None
-            if now.sync:
-                self.add(f"sync:{now.sync}", "delivered", 1)
-        return True
-
-    def effect(self, held: tuple[bool, ...] = ()) -> Effect:
-        """Return the sum of everything taken so far."""
-        return Effect(
-            before=self._before,
-            after=self._after,
-            released=tuple(self._released),
-            counts={key: much for key, much in self._counts.items() if much},
-            held=held,
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(
+            self._moved
+            or self._counts
+            or self._troubles
+            or self._settles
+            or self._attempts
+            or self.places
+            or any(page.changed for page in self.syncs.values())
         )
 
-    def _now(self, trouble_id: str) -> Standing | None:
-        if trouble_id not in self._after:
-            return self._before.get(trouble_id)
-        after = self._after[trouble_id]
-        return standing(after) if after else None
+    def change(self) -> Change:
+        """Return all that was reported since the last call, and begin anew."""
+        made = Change(
+            cursors=tuple(Cursor(source=name, position=self.cursors[name]) for name in sorted(self._moved)),
+            progress=tuple(self.progress(name) for name, page in self.syncs.items() if page.changed),
+            troubles=tuple(self._troubles.values()),
+            settles=tuple(self._settles),
+            counts=dict(self._counts),
+            attempts=tuple(self._attempts),
+        )
+        self._moved.clear()
+        self._counts.clear()
+        self._troubles.clear()
+        self._settles.clear()
+        self._attempts.clear()
+        self.outcomes = self.places = 0
+        for page in self.syncs.values():
+            page.changed = False
+        return made
 
-    def _count(self, sync: str, state: State, change: tuple[State, State | None]) -> None:
-        """Follow a sync's row into *state*, or out of it; *change* is (to, from)."""
-        after, before = change
-        much = (after is state) - (before is state)
-        if sync and much:
-            self.add(f"sync:{sync}", state.value, much)
+    def progress(self, sync: str) -> Progress:
+        """Return a sync's progress as it is now."""
+        page = self.syncs[sync]
+        return Progress(sync=sync, source=page.source, high=page.high, open=tuple(sorted(page.open)))
 
+    def _judged(self, message: Judged) -> None:
+        if message.upto <= self.cursors.get(message.source, 0):
+            return
+        self.cursors[message.source] = message.upto
+        self._moved.add(message.source)
+        scope = f"source:{message.source}"
+        for name in ("passed", "derived", "blocked", "dropped", "failed"):
+            self._count(scope, name, getattr(message, name))
+        self._keep(message.troubles)
 
-def check(change: Change) -> None:
-    """Refuse settles without a fitting trouble.
+    def _routed(self, message: Routed) -> None:
+        page = self.syncs[message.sync]
+        scope = f"sync:{message.sync}"
+        page.changed = True
+        if message.upto > page.high:
+            page.high = message.upto
+            self._count(scope, "matched", message.matched)
+            for reason, count in message.filtered.items():
+                self._count(scope, f"filtered.{reason}", count)
+            self._count(scope, "created", len(message.troubles))
+            self._keep(message.troubles)
+        fresh = [entry for entry in message.opened if entry not in page.open]
+        page.open.update(fresh)
+        self._count(scope, "created", len(fresh))
+        page.open.difference_update(message.voided)
+        self._count(scope, "discarded", len(message.voided))
 
-    Raises:
-        ValueError: names the first of them.
-    """
-    for settle in change.settles:
-        state = settle.trouble.state if settle.trouble else None
-        if state is not SETTLED_STATE.get(settle.how) or (settle.trouble and settle.trouble.id != settle.id):
-            raise ValueError(f"settle {settle.id} ({settle.how.value}): its trouble does not fit")
+    def _settled(self, message: Settled) -> None:
+        for sync, position, key in message.closed:
+            page = self.syncs[sync]
+            page.open.discard((position, key))
+            page.changed = True
+        for sync, count in message.delivered.items():
+            self._count(f"sync:{sync}", "delivered", count)
+        if message.attempt:
+            self._attempts.append(message.attempt)
+        self._settles.extend(message.settles)
+        self._keep(message.troubles)
+        self.outcomes += len(message.closed) + len(message.settles)
+        self.places += message.places
 
+    def _keep(self, troubles: Iterable[Trouble]) -> None:
+        # Archived ones are counted by the store, which alone knows whether the row was there before: see Queue.commit.
+        self._troubles.update((trouble.id, trouble) for trouble in troubles)
 
-def concerned(change: Change) -> list[str]:
-    """Return the ids of the ledger rows that `decide` must know, each once."""
-    return list(
-        dict.fromkeys([*(trouble.id for trouble in change.troubles), *(settle.id for settle in change.settles)])
-    )
-
-
-def decide(change: Change, good: tuple[bool, ...], before: Mapping[str, Standing]) -> Effect:
-    """Return what *change* does.
-
-    Args:
-        change: troubles are written before claims are settled.
-        good: for each settle, whether its token was the claim's when the change was handed over.
-        before: the `concerned` rows that exist.
-    """
-    fold = Fold(before)
-    for (scope, name), much in change.counts.items():
-        fold.add(scope, name, much)
-    for trouble in change.troubles:
-        fold.write(trouble)
-    held = tuple([ok and fold.settle(settle) for settle, ok in zip(change.settles, good, strict=True)])
-    return fold.effect(held)
-
-
-def matches(selection: Selection, trouble: Trouble) -> bool:
-    """Return whether every given part of *selection* holds for *trouble*, but for ``after`` and ``limit``."""
-    return (
-        (not selection.ids or trouble.id in selection.ids)
-        and (not selection.sync or trouble.sync == selection.sync)
-        and (not selection.source or trouble.source == selection.source)
-        and (not selection.destination or trouble.destination == selection.destination)
-        and (not selection.states or trouble.state in selection.states)
-        and (not selection.reason or trouble.reason == selection.reason)
-        and trouble.last_at >= selection.since
-        and selection.text.casefold() in searched(trouble)
-    )
-
-
-def searched(trouble: Trouble) -> str:
-    """Return the text that a `Selection`'s text is looked for in, case folded."""
-    return f"{trouble.message_id}\n{trouble.error}".casefold()
-
-
-def retried(trouble: Trouble, now: float) -> Trouble | None:
-    """Return the row due at *now*, or None if it cannot be retried."""
-    if trouble.state is State.RETRYING:
-        return msgspec.structs.replace(trouble, due_at=min(trouble.due_at, now))
-    if trouble.state is not State.ARCHIVED or not trouble.payload:
-        return None
-    return msgspec.structs.replace(trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0)
-
-
-def discarded(trouble: Trouble, now: float) -> Trouble | None:
-    """Return the row ended for good at *now*, or None if it has ended or was never on its way."""
-    if trouble.state not in (State.RETRYING, State.ARCHIVED):
-        return None
-    return msgspec.structs.replace(trouble, state=State.DISCARDED, last_at=now, due_at=0.0)
-
-
-def orphaned(trouble: Trouble, reason: str, now: float) -> Trouble | None:
-    """Return a retrying row archived for *reason* at *now*, or None if it does not wait."""
-    if trouble.state is not State.RETRYING:
-        return None
-    return msgspec.structs.replace(trouble, state=State.ARCHIVED, reason=reason, last_at=now, due_at=0.0)
-
-
-def lacks_event(trouble: Trouble) -> bool:
-    """Return whether the row needs a copy of the log's JSON, since nothing holds that log row for it."""
-    return not trouble.event and trouble.state is not State.RETRYING
-
-
-def weight(trouble: Trouble) -> int:
-    """Return roughly how many bytes the row takes, for the archive's size."""
-    parts = (trouble.event, trouble.payload, trouble.request, trouble.response, trouble.error, trouble.trace)
-    return 400 + sum(map(len, parts))
+    def _count(self, scope: str, name: str, count: int) -> None:
+        if count:
+            self._counts[scope, name] += count

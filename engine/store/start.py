@@ -53,16 +53,14 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
 async def begin(store: Store, wishes: Iterable[Wish], seen: Seen, retention: Retention, now: float) -> Beginning:
     """Read where everybody stands; what a new sync starts from is durable before anything is accepted.
 
-    A sync is its name and its source: one whose source changed is a new one, and the old one is gone. What is gone leaves
-    its waiting deliveries in the archive, reason ``sync_removed``.
+    A sync is its name and its source: one whose source changed is a new one, and the old one is gone. What is gone
+    leaves its waiting deliveries in the archive, reason ``sync_removed``.
     """
     known = {(page.sync, page.source): page for page in await store.meta.progress()}
     wanted = {(wish.sync, wish.source): wish for wish in wishes}
     gone = [page for key, page in known.items() if key not in wanted]
     removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
-    progress = {
-        sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()
-    }
+    progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
     if fresh:
         await store.commit(Change(progress=fresh))
