@@ -1,0 +1,156 @@
+"""From a configuration and the installed plugins to a plan: everything compiled once, all problems at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from engine.config import schema
+from engine.config.lines import join
+from engine.config.load import Loaded
+from engine.errors import ConfigError, LangError, PluginError, Problem
+from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_contract
+from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
+from engine.plan.event_types import compile_event_types
+from engine.plan.functions import Functions
+from engine.plan.lint import lint
+from engine.plan.problems import Problems
+from engine.plan.sources import SourcePlan
+from engine.plan.syncs import SyncPlan
+from engine.plugin import Function
+from engine.registry import Registry
+
+T = TypeVar("T")
+
+_FUNCTION_FILES = {".py": "python"}
+"""Suffix of a function's file, and the plugin that runs it."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration, compiled.
+
+    Attributes:
+        loaded: what it was made from.
+        sources: by name; likewise the others.
+        warnings: what is probably a mistake, as it stands in the files.
+    """
+
+    loaded: Loaded
+    sources: dict[str, SourcePlan]
+    destinations: dict[str, DestinationPlan]
+    syncs: dict[str, SyncPlan]
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def config(self) -> schema.Config:
+        """Return the configuration as Structs."""
+        return self.loaded.config
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of its files' texts, in hex: equal for equal plans."""
+        return self.loaded.digest
+
+
+def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
+    """Return the plan of *loaded*, which may come from ``load`` or, with its problems in it, from ``read``.
+
+    Runs the module level code of function files; otherwise no I/O.
+
+    Raises:
+        ConfigError: carries every problem, each with its file and line.
+    """
+    problems = Problems(loaded)
+    config = loaded.config
+    kinds = _made(config.destinations, lambda name: find_kind(name, loaded, registry, problems))
+    destinations = _made(kinds, lambda name: compile_destination(name, kinds[name], loaded, problems))
+    contracts = _made(config.contracts, lambda name: _contract(name, config.contracts[name], problems))
+    functions = _made(config.functions, lambda name: _function(name, loaded, registry, problems))
+    sources = {name: _source(name, table, contracts, functions) for name, table in config.sources.items()}
+    syncs = {
+        name: SyncPlan(name, table, compile_event_types(name, loaded, kinds.get(table.destination), problems))
+        for name, table in config.syncs.items()
+    }
+    plan = Plan(loaded=loaded, sources=sources, destinations=destinations, syncs=syncs)
+    lint(config, kinds, problems)
+    errors = problems.of("error")
+    if errors:
+        raise ConfigError(loaded.file, errors)
+    return msgspec.structs.replace(plan, warnings=problems.of("warning"))
+
+
+def _made(names: Iterable[str], make: Callable[[str], T | None]) -> dict[str, T]:
+    """Return what *make* makes of each name, without what it cannot make."""
+    made = {name: make(name) for name in names}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _contract(name: str, table: schema.Contract, problems: Problems) -> Contract | None:
+    """Return the contract, or None with a problem for each event whose schema does not compile."""
+    events = tuple(
+        EventSpec(
+            type=event.type,
+            name=event.name,
+            version=event.version,
+            schema=event.schema,
+            on_undeclared_fields=event.on_undeclared_fields,
+            on_schema_violation=event.on_schema_violation,
+        )
+        for event in table.events
+    )
+    spec = ContractSpec(name=name, events=events, on_undeclared_event=table.on_undeclared_event)
+    try:
+        return compile_contract(spec)
+    except LangError as error:
+        _blame(spec, error, problems)
+        return None
+
+
+def _blame(spec: ContractSpec, error: LangError, problems: Problems) -> None:
+    """Note which events of *spec* do not compile, or *error* of the whole if each does by itself."""
+    where = join("contracts", spec.name)
+    found = False
+    for index, event in enumerate(spec.events):
+        try:
+            compile_contract(msgspec.structs.replace(spec, events=(event,)))
+        except LangError as own:
+            problems.lang(f"{where}.events[{index}].schema", own)
+            found = True
+    if not found:
+        problems.lang(where, error)
+
+
+def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems) -> Function | None:
+    """Return the function of one file, run once."""
+    where = join("functions", name)
+    file = loaded.config.functions[name].file
+    path = loaded.folder / file
+    kind = _FUNCTION_FILES.get(path.suffix)
+    if kind is None:
+        problems.error(
+            f"{where}.file", f"'{file}' is not a file that functions are written in", "write one in Python (.py)"
+        )
+        return None
+    try:
+        plugin: Any = registry.function(kind)
+        made: Function = plugin(path, file)
+    except PluginError as error:
+        problems.plugin(f"{where}.file", error)
+        return None
+    return made
+
+
+def _source(
+    name: str, table: schema.Source, contracts: dict[str, Contract], functions: dict[str, Function]
+) -> SourcePlan:
+    """Return one source; parts that did not compile are left out, the plan is refused for them anyway."""
+    steps = [functions[key] for key in table.functions if key in functions]
+    return SourcePlan(
+        name,
+        enabled=table.enabled,
+        write_keys=table.write_keys,
+        contract=contracts.get(table.contract or ""),
+        functions=Functions(name, steps) if steps else None,
+    )

@@ -1,0 +1,121 @@
+"""A destination, compiled: its plugin with the settings of config.toml, and the pace it is served at."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import msgspec
+
+from engine.config import schema
+from engine.config.lines import join
+from engine.config.load import Loaded
+from engine.errors import PluginError
+from engine.lang.retry import RetryPolicy
+from engine.plan.problems import Problems
+from engine.plugin import Destination, EventType, Limits
+from engine.registry import Registry
+
+Kind: TypeAlias = type[Destination[Any]]
+"""A destination plugin's class: what it takes is known without its settings."""
+
+
+class DestinationPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One destination, compiled.
+
+    Attributes:
+        type: the plugin's name.
+        destination: the plugin, with its settings.
+        event_types: what it takes, by name.
+        limits: the service's own, lowered by the user's ``rate``.
+        rate: requests a second, or None for no limit.
+        burst: requests that may go at once after a quiet time.
+        concurrency: requests in flight at once.
+        timeout: seconds for one request.
+        allow_private: whether it may be on a loopback, link-local or private address.
+        policy: how long and how often a delivery is tried.
+        breaker: when it counts as down.
+    """
+
+    name: str
+    type: str
+    destination: Destination[Any]
+    event_types: dict[str, EventType]
+    limits: Limits
+    rate: float | None
+    burst: int
+    concurrency: int
+    timeout: float
+    allow_private: bool
+    policy: RetryPolicy
+    breaker: schema.Breaker
+
+
+def find_kind(name: str, loaded: Loaded, registry: Registry, problems: Problems) -> Kind | None:
+    """Return the plugin's class for one destination of *loaded*, or None with *problems* grown."""
+    try:
+        return registry.destination(loaded.config.destinations[name].type)
+    except PluginError as error:
+        problems.plugin(f"{join('destinations', name)}.type", error)
+        return None
+
+
+def compile_destination(name: str, kind: Kind, loaded: Loaded, problems: Problems) -> DestinationPlan | None:
+    """Return one destination of *loaded*, or None with *problems* grown."""
+    table = loaded.config.destinations[name]
+    made = _made(kind, name, loaded, problems)
+    if made is None:
+        return None
+    limits = made.bounds()
+    rates = [float(rate) for rate in (table.rate, limits.rate) if rate is not None]
+    rate = min(rates, default=None)
+    return DestinationPlan(
+        name=name,
+        type=table.type,
+        destination=made,
+        event_types=dict(made.event_types),
+        limits=msgspec.structs.replace(limits, rate=rate),
+        rate=rate,
+        burst=table.burst or max(1, math.ceil(rate or 1)),
+        concurrency=table.concurrency,
+        timeout=float(table.timeout),
+        allow_private=table.allow_private,
+        policy=_policy(table),
+        breaker=table.breaker,
+    )
+
+
+def _made(kind: Kind, name: str, loaded: Loaded, problems: Problems) -> Destination[Any] | None:
+    """Return the plugin with its settings, which are the keys of its table that are not every destination's."""
+    try:
+        settings, found = loaded.settings(kind.Settings, name)
+        problems.extend(found)
+        return None if settings is None else kind(settings, name)
+    except PluginError as error:
+        problems.plugin(join("destinations", name), error)
+        return None
+
+
+def without_secrets(plan: DestinationPlan, loaded: Loaded) -> Destination[Any]:
+    """Return the plugin as it would be if ``***`` were each of its secrets: for requests that are shown.
+
+    Raises:
+        PluginError: it cannot be made without them.
+    """
+    kind = type(plan.destination)
+    settings, problems = loaded.settings(kind.Settings, plan.name, hide=True)
+    if settings is None:
+        raise PluginError("; ".join(problem.what for problem in problems))
+    return kind(settings, plan.name)
+
+
+def _policy(table: schema.Destination) -> RetryPolicy:
+    retry = table.retry
+    return RetryPolicy(
+        window=float(retry.window),
+        min_attempts=retry.min_attempts,
+        base=retry.backoff.base,
+        cap=retry.backoff.cap,
+        max_age=float(retry.max_age),
+        timeout=float(table.timeout),
+    )

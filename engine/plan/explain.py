@@ -1,0 +1,196 @@
+"""One event's way through the plan, with a note at each step: contract, functions, filters, mapping, request.
+
+The same code decides as in the running engine; here nothing is stored, nothing is sent, and no name is resolved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.errors import HeadraceError, PluginError, did_you_mean, one_of
+from engine.lang.envelope import check, normalise
+from engine.messages import Delivery, Envelope, Event, Logged, Request, Trouble
+from engine.plan.compile import Plan
+from engine.plan.destinations import without_secrets
+from engine.plan.explained import Explained, Shown, Tried, Verdict, Walk
+from engine.plan.sources import SourcePlan, blocked_reason, violation_texts
+from engine.plan.syncs import SyncPlan
+from engine.plugin import Translator
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def explain(plan: Plan, event: dict[str, Any], *, source: str | None, at: float) -> Explained:
+    """Return what would become of *event* if a client sent it now.
+
+    Args:
+        plan: what decides; functions of the source are run.
+        event: as a client sends it.
+        source: which source it comes by; may be None if the plan has one only.
+        at: epoch seconds, taken as the time of receipt and of the request.
+
+    Raises:
+        HeadraceError: no such source, or several and none is named.
+    """
+    return _Explanation(plan, _source(plan, source), at).of(event)
+
+
+def _source(plan: Plan, name: str | None) -> SourcePlan:
+    if name is None:
+        if len(plan.sources) != 1:
+            raise HeadraceError(f"which source does the event come by? name one: {one_of(plan.sources)}")
+        return next(iter(plan.sources.values()))
+    if name not in plan.sources:
+        raise HeadraceError(f"no source '{name}': {did_you_mean(name, plan.sources) or one_of(plan.sources)}")
+    return plan.sources[name]
+
+
+class _Explanation:
+    """Walks one event through one source."""
+
+    def __init__(self, plan: Plan, source: SourcePlan, at: float) -> None:
+        self.plan = plan
+        self.source = source
+        self.at = at
+        self.syncs = [sync for sync in plan.syncs.values() if sync.source == source.name]
+
+    def of(self, event: dict[str, Any]) -> Explained:
+        """Return the whole way of *event*, from the door on."""
+        contract = self.plan.config.sources[self.source.name].contract
+        refusal = check(event)
+        refused = f"{refusal.code}: {refusal.message}" if refusal else ""
+        if not self.source.enabled:
+            refused = f"source_disabled: source '{self.source.name}' is disabled"
+        if refused:
+            return self._ended(event, Verdict(name=contract), "blocked", refused.partition(":")[0], refused=refused)
+        logged = self._logged(event)
+        return self._examined(logged, normalise(event, logged.envelope), contract)
+
+    def _logged(self, event: dict[str, Any]) -> Logged:
+        """Return *event* as the log would hold it; one without a messageId gets one made from its content."""
+        raw = _encode(event)
+        given = event.get("messageId")
+        made = f"explain-{hashlib.blake2b(raw, digest_size=8).hexdigest()}"
+        sent_at = event.get("sentAt")
+        envelope = Envelope(
+            message_id=str(given) if given else made,
+            received_at=self.at,
+            sent_at=sent_at if isinstance(sent_at, str) else None,
+        )
+        return Logged(position=1, source=self.source.name, raw=raw, envelope=envelope)
+
+    def _examined(self, logged: Logged, normalised: dict[str, Any], contract: str | None) -> Explained:
+        """Go on behind the door: contract, then functions, then syncs."""
+        examined = self.source.examine(logged, self.at)
+        verdict = self._verdict(normalised, contract)
+        if isinstance(examined, Trouble):
+            return self._ended(normalised, verdict, str(examined.state), examined.reason, error=examined.error)
+        if not self.source.has_functions:
+            events = self.source.events(logged, examined)
+            return self._explained(examined, verdict, self._walks(events))
+        (result,) = self.source.transform([(logged, examined)])
+        if result.outcome == "failed":
+            return self._ended(
+                examined, verdict, "archived", "function_failed", function_error=result.error, functions=()
+            )
+        events = self.source.restored(logged, result)
+        if not events:
+            return self._ended(examined, verdict, "filtered", "function", functions=())
+        bodies = tuple(event.body for event in events)
+        return self._explained(examined, verdict, self._walks(events), functions=bodies)
+
+    def _verdict(self, event: dict[str, Any], name: str | None) -> Verdict:
+        contract = self.source.contract
+        if contract is None:
+            return Verdict(name=name)
+        try:
+            checked = contract.check(event)
+        except Exception:  # noqa: BLE001 - `examine` has met the same and tells it
+            return Verdict(name=name, allowed=False, reason="contract_failed")
+        return Verdict(
+            name=name,
+            allowed=checked.allowed,
+            reason="" if checked.allowed else blocked_reason(checked),
+            violations=tuple(violation_texts(checked)),
+            omitted=tuple(checked.omitted),
+        )
+
+    def _ended(
+        self, event: dict[str, Any], contract: Verdict, fate: str, reason: str, *, error: str = "", **parts: Any
+    ) -> Explained:
+        """Return an explanation in which every sync has the same fate, decided before it."""
+        walks = [Walk(sync=sync.name, fate=fate, reason=reason, error=error) for sync in self.syncs]
+        return self._explained(event, contract, walks, **parts)
+
+    def _explained(self, event: dict[str, Any], contract: Verdict, walks: Sequence[Walk], **parts: Any) -> Explained:
+        return Explained(event=event, source=self.source.name, contract=contract, syncs=tuple(walks), **parts)
+
+    def _walks(self, events: Sequence[Event]) -> list[Walk]:
+        return [walk for sync in self.syncs for event in events for walk in self._routed(sync, event)]
+
+    def _routed(self, sync: SyncPlan, event: Event) -> list[Walk]:
+        """Return one walk per delivery and failure, or the one that says why there is none."""
+        route = sync.route(event, self.at)
+        tried = self._tried(sync, event) if sync.enabled else ()
+        walk = Walk(sync=sync.name, fate="filtered", reason=route.reason, message_id=event.message_id, tried=tried)
+        if route.reason:
+            return [walk]
+        archived = [
+            replace(
+                walk,
+                event_type=trouble.event_type,
+                fate="archived",
+                reason=trouble.reason,
+                error=trouble.error,
+                trace=trouble.trace,
+            )
+            for trouble in route.troubles
+        ]
+        return [self._delivered(delivery, walk) for delivery in route.deliveries] + archived
+
+    def _tried(self, sync: SyncPlan, event: Event) -> tuple[Tried, ...]:
+        """Return the event types that were asked: all of them, or up to the one that took it."""
+        asked: list[Tried] = []
+        for kind in sync.event_types:
+            takes = kind.takes(event.body)
+            filter_ = kind.filter
+            asked.append(
+                Tried(
+                    event_type=kind.name,
+                    filter=filter_.text if filter_ else "",
+                    takes=takes,
+                    clauses=tuple(filter_.explain(event.body)) if filter_ else (),
+                )
+            )
+            if takes and sync.match == "first":
+                break
+        return tuple(asked)
+
+    def _delivered(self, delivery: Delivery, walk: Walk) -> Walk:
+        walk = replace(walk, event_type=delivery.event_type, fate="deliver", payload=delivery.body())
+        destination = self.plan.destinations[delivery.destination]
+        try:
+            preview = without_secrets(destination, self.plan.loaded)
+            if not isinstance(preview, Translator):
+                note = f"'{destination.type}' does not speak HTTP: it writes the payload itself"
+                return replace(walk, notes=(note,))
+            return replace(walk, request=shown(preview.request([delivery], self.at)))
+        except PluginError as error:
+            return replace(walk, fate="archived", reason="request_failed", error=str(error))
+
+
+def shown(request: Request) -> Shown:
+    """Return *request* as a person and a JSON document can read it."""
+    headers: dict[str, str] = {}
+    for name, value in request.headers:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    try:
+        body = msgspec.json.decode(request.body) if request.body else None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = request.body.decode("utf-8", "replace")
+    return Shown(method=request.method, url=request.url, headers=headers, body=body)

@@ -1,0 +1,120 @@
+"""What compiles and is still wrong, or probably is: told by ``headrace check`` with its line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from engine.config import schema
+from engine.config.lines import join
+from engine.errors import LangError
+from engine.lang.clauses import parse_filter
+from engine.plan.destinations import Kind
+from engine.plan.problems import Problems
+from engine.plan.promises import lint_promises
+from engine.plan.texts import Reading, canonical, conjuncts, pins, readings
+
+_FIELDS = frozenset({"userId", "anonymousId", "messageId", "event", "timestamp", "receivedAt", "sentAt", "groupId"})
+_OBJECTS = ("properties.", "traits.", "context.", "integrations.")
+
+
+def lint(config: schema.Config, kinds: Mapping[str, Kind], problems: Problems) -> None:
+    """Add to *problems* what lint finds, passing over texts that do not compile and destinations that nobody knows."""
+    for name, table in config.syncs.items():
+        where = join("syncs", name)
+        _lint_order(where, table, problems)
+        _lint_names(where, table, problems)
+        _lint_constants(where, table, problems)
+        lint_promises(where, config, table, kinds.get(table.destination), problems)
+    _lint_unused(config, problems)
+
+
+def _lint_order(where: str, table: schema.Sync, problems: Problems) -> None:
+    """Note the lack of a catch-all, one that stands before others, and event types that never get an event."""
+    catch_alls = [index for index, kind in enumerate(table.event_types) if not kind.filter]
+    if not catch_alls and table.event_types:
+        problems.warn(
+            f"{where}.event_types",
+            "no event type without a filter: events that none of them takes are filtered",
+            'if that is not what you want, add a last one with type = "custom" and no filter',
+        )
+    last = len(table.event_types) - 1
+    if table.match == "first" and catch_alls and catch_alls[0] < last:
+        problems.error(
+            f"{where}.event_types[{catch_alls[0]}]",
+            "a catch-all (no filter) before other event types: they never get an event",
+            'move it to the end, or set match = "all"',
+        )
+    _lint_never(where, table, problems)
+
+
+def _lint_never(where: str, table: schema.Sync, problems: Problems) -> None:
+    """Note filters that are never true, and those whose events an earlier event type takes."""
+    earlier: list[tuple[int, frozenset[str]]] = []
+    for index, kind in enumerate(table.event_types):
+        clauses = _clauses(kind.filter)
+        if not clauses:
+            continue
+        here = f"{where}.event_types[{index}].filter"
+        shut = next((text for text, allowed in pins(kind.filter).items() if not allowed), "")
+        before = next((number for number, taken in earlier if taken <= clauses), None)
+        if shut:
+            problems.warn(here, f"never true: it asks '{shut}' to have two values at once", "write 'or' for 'and'")
+        elif before is not None and table.match == "first":
+            what = f"can never match: event type {before + 1} takes all of these events"
+            problems.warn(here, what, "move the narrower filter up")
+        earlier.append((index, clauses))
+
+
+def _clauses(text: str) -> frozenset[str]:
+    """Return the clauses that must all hold; none for a catch-all and for a filter that does not compile."""
+    try:
+        return frozenset(canonical(node) for node in conjuncts(parse_filter(text))) if text else frozenset()
+    except LangError:
+        return frozenset()
+
+
+def _lint_names(where: str, table: schema.Sync, problems: Problems) -> None:
+    """Note unnamed event types of the same type where several may take one event."""
+    if table.match != "all":
+        return
+    repeated = {name for name, count in Counter(kind.type for kind in table.event_types).items() if count > 1}
+    for index, kind in enumerate(table.event_types):
+        if kind.type in repeated and not kind.name:
+            problems.warn(
+                f"{where}.event_types[{index}]",
+                f"several event types of type '{kind.type}' and no name: their keys change when the order does",
+                "give it a name",
+            )
+
+
+def _lint_constants(where: str, table: schema.Sync, problems: Problems) -> None:
+    """Note constants that look like references."""
+    for index, kind in enumerate(table.event_types):
+        for reading in readings(kind.mapping, f"{where}.event_types[{index}].mapping"):
+            if reading.kind == "value" and _reads_as_reference(reading):
+                problems.warn(
+                    reading.where,
+                    f'the constant "{reading.text}" reads like a field of the event',
+                    f'for the field write "{reading.text}" without {{ value = … }}',
+                )
+
+
+def _reads_as_reference(reading: Reading) -> bool:
+    return reading.text in _FIELDS or (reading.text.startswith(_OBJECTS) and " " not in reading.text)
+
+
+def _lint_unused(config: schema.Config, problems: Problems) -> None:
+    """Note what nothing refers to."""
+    syncs, sources = config.syncs.values(), config.sources.values()
+    _unused("destinations", config.destinations, {sync.destination for sync in syncs}, "no sync", problems)
+    _unused("sources", config.sources, {sync.source for sync in syncs}, "no sync", problems)
+    _unused("contracts", config.contracts, {source.contract for source in sources}, "no source", problems)
+    used = {name for source in sources for name in source.functions}
+    _unused("functions", config.functions, used, "no source", problems)
+
+
+def _unused(kind: str, names: Iterable[str], used: Iterable[str | None], by: str, problems: Problems) -> None:
+    for name in names:
+        if name not in set(used):
+            problems.warn(join(kind, name), f"{by} uses it")

@@ -1,0 +1,152 @@
+"""A source's stages, compiled: contract, functions, and what becomes of an event that fails in one."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engine.lang.contract import Checked, Contract
+from engine.lang.envelope import normalise
+from engine.lang.keys import delivery_key
+from engine.messages import Event, Logged, Result, Stage, State, Trouble, trouble_id
+from engine.plan.functions import Functions
+from engine.plugin import Secret
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class SourcePlan:
+    """One source, compiled.
+
+    Attributes:
+        name: as in config.toml.
+        enabled: whether it accepts events.
+        write_keys: what clients show.
+        contract: what its events promise, or None.
+        functions: user code between contract and filters, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        enabled: bool = True,
+        write_keys: tuple[Secret, ...] = (),
+        contract: Contract | None = None,
+        functions: Functions | None = None,
+    ) -> None:
+        self.name = name
+        self.enabled = enabled
+        self.write_keys = write_keys
+        self.contract = contract
+        self.functions = functions
+
+    @property
+    def has_functions(self) -> bool:
+        """Return whether `transform` has anything to do."""
+        return self.functions is not None
+
+    def examine(self, logged: Logged, now: float) -> dict[str, Any] | Trouble:
+        """Return the normalised event, or why it goes no further; never raises because of an event.
+
+        Blocked by the contract: state ``blocked``, reason ``contract_violation`` or ``undeclared_event``. An event on
+        which our own code fails is archived with its traceback, reason ``contract_failed``.
+
+        Args:
+            logged: the event as it lies in the log.
+            now: epoch seconds.
+        """
+        try:
+            body = normalise(_decode(logged.raw), logged.envelope)
+            checked = self.contract.check(body) if self.contract else Checked(allowed=True, event=body)
+        except Exception as error:  # noqa: BLE001 - one event must not stop its source
+            return self._failed(logged, error, now)
+        return checked.event if checked.allowed else self._blocked(logged, checked, now)
+
+    def transform(self, batch: Sequence[tuple[Logged, dict[str, Any]]]) -> list[Result]:
+        """Run the user's functions over *batch*; return one result per event, in order. Raises nothing of theirs.
+
+        See `Functions.transform` for identities, and for how a batch that fails is taken apart.
+        """
+        assert self.functions, "asked to transform without functions: look at has_functions"
+        return self.functions.transform((logged.position, body) for logged, body in batch)
+
+    def events(self, logged: Logged, body: dict[str, Any]) -> tuple[Event, ...]:
+        """Return what goes to the routers when there is no function: the event itself."""
+        envelope = logged.envelope
+        event = Event(
+            position=logged.position, message_id=envelope.message_id, received_at=envelope.received_at, body=body
+        )
+        return (event,)
+
+    def restored(self, logged: Logged, result: Result) -> tuple[Event, ...]:
+        """Return what goes to the routers, from a stored result; nothing if the event was dropped or failed."""
+        bodies = [_decode(raw) for raw in result.events]
+        return tuple(
+            Event(
+                position=logged.position,
+                n=n,
+                message_id=body["messageId"],
+                received_at=logged.envelope.received_at,
+                body=body,
+            )
+            for n, body in enumerate(bodies)
+        )
+
+    def failed(self, logged: Logged, result: Result, now: float) -> Trouble:
+        """Return the archive entry of an event on which a function failed."""
+        what = result.error.rpartition("\n")[2]
+        error = f"a function of source '{self.name}' failed: {what}\nmend the function, then replay the event"
+        return self._trouble(logged, Stage.FUNCTION, now, reason="function_failed", error=error, trace=result.error)
+
+    def _blocked(self, logged: Logged, checked: Checked, now: float) -> Trouble:
+        return self._trouble(
+            logged,
+            Stage.CONTRACT,
+            now,
+            state=State.BLOCKED,
+            reason=blocked_reason(checked),
+            error="\n".join(violation_texts(checked)),
+        )
+
+    def _failed(self, logged: Logged, error: Exception, now: float) -> Trouble:
+        trace = "".join(traceback.format_exception(error)).strip()
+        text = f"the event could not be examined: {type(error).__name__}: {error}"
+        return self._trouble(logged, Stage.CONTRACT, now, reason="contract_failed", error=text, trace=trace)
+
+    def _trouble(self, logged: Logged, stage: Stage, now: float, **parts: Any) -> Trouble:
+        """Return the ledger row of an event that goes no further; archived unless *parts* says otherwise."""
+        message_id = logged.envelope.message_id
+        key = delivery_key(self.name, message_id, "", stage)
+        row = Trouble(
+            id=trouble_id(logged.position, key),
+            state=State.ARCHIVED,
+            stage=stage,
+            reason="",
+            source=self.name,
+            position=logged.position,
+            key=key,
+            message_id=message_id,
+            received_at=logged.envelope.received_at,
+            first_at=now,
+            last_at=now,
+            event=logged.raw,
+        )
+        return msgspec.structs.replace(row, **parts)
+
+
+def blocked_reason(checked: Checked) -> str:
+    """Return the documented code for an event that its contract does not allow."""
+    enforced = {violation.rule for violation in checked.violations if violation.enforced}
+    return "undeclared_event" if enforced == {"undeclared_event"} else "contract_violation"
+
+
+def violation_texts(checked: Checked) -> list[str]:
+    """Return every violation as ``pointer: message``, in order; those that were allowed say so."""
+    return [
+        f"{violation.pointer or '/'}: {violation.message}{'' if violation.enforced else ' (allowed)'}"
+        for violation in checked.violations
+    ]

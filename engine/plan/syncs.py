@@ -1,0 +1,217 @@
+"""A sync, compiled: which event types take an event, and the deliveries that come of it.
+
+`SyncPlan.route` is the engine's hottest call: once per event and sync. Everything that can be known before an event
+comes is known.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.config import schema
+from engine.errors import MappingFailed
+from engine.lang import mapping as language
+from engine.lang.filters import Filter
+from engine.lang.keys import delivery_key
+from engine.messages import Delivery, Event, Stage, State, Trouble, trouble_id
+from engine.plugin import Field
+
+_encode = msgspec.json.Encoder().encode
+
+
+class NamedField(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A field of the destination that every payload is checked for.
+
+    Attributes:
+        type: string, number, integer, boolean, object, array, any.
+        choices: the only values it may have; empty for any.
+    """
+
+    name: str
+    type: str
+    required: bool
+    choices: tuple[Any, ...] = ()
+
+
+class EventTypePlan:
+    """One event type of a sync, compiled.
+
+    Args:
+        name: unique in its sync; part of the idempotency key.
+        type: the destination's event type.
+        filter: which events it takes; None takes all.
+        mapping: from an event to a payload.
+        fields: what the destination demands of the payload.
+        context: what templates see as ``context``; the same for every event.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        type: str,  # noqa: A002 - the config's own word
+        *,
+        filter: Filter | None,  # noqa: A002 - likewise
+        mapping: language.Mapping,
+        fields: Sequence[NamedField] = (),
+        context: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.type = type
+        self.filter = filter
+        self.mapping = mapping
+        self.fields = tuple(fields)
+        self.context = context or {}
+        self.takes: Callable[[dict[str, Any]], bool] = filter.test if filter else _takes_all
+        self._choices = tuple(field for field in self.fields if field.choices)
+
+    def payload(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload for an event.
+
+        Raises:
+            MappingFailed: a cast, a template, or a field that the destination requires or types differently.
+        """
+        payload = self.mapping.apply(body, self.context)
+        if self.fields:
+            language.check_fields(payload, self.fields)
+            for field in self._choices:
+                if field.name in payload and payload[field.name] not in field.choices:
+                    raise MappingFailed(f"{field.name}: {_not_a_choice(payload[field.name], field.choices)}")
+        return payload
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a sync makes of one event.
+
+    Attributes:
+        deliveries: what is to be sent, one per event type that took the event.
+        reason: why there is nothing: ``no_event_type`` or ``disabled``; "" otherwise.
+        troubles: event types that took it and failed, archived.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    reason: str = ""
+    troubles: tuple[Trouble, ...] = ()
+
+
+_NO_EVENT_TYPE = Route(reason="no_event_type")
+_DISABLED = Route(reason="disabled")
+
+
+class SyncPlan:
+    """One sync, compiled.
+
+    Attributes:
+        name: as in config.toml.
+        source: the name of its source.
+        destination: the name of its destination.
+        event_types: in the order in which they are tried.
+        match: ``first`` (the first whose filter passes takes the event) or ``all``.
+        enabled: whether it takes events at all.
+        start: where it begins when it is new: ``latest``, ``earliest`` or a time (``start.at``).
+    """
+
+    def __init__(self, name: str, table: schema.Sync, event_types: Sequence[EventTypePlan]) -> None:
+        self.name = name
+        self.source = table.source
+        self.destination = table.destination
+        self.event_types = tuple(event_types)
+        self.match = table.match
+        self.enabled = table.enabled
+        self.start = table.start
+        self._takes_all = table.match == "all"
+
+    def route(self, event: Event, now: float) -> Route:
+        """Return what becomes of *event*; never raises because of it.
+
+        Filters alone decide which event type takes it: one whose mapping fails archives the event with the stage
+        ``mapping`` and reason ``mapping_failed``, and never lets it fall through to the next.
+
+        Args:
+            event: from this sync's source.
+            now: epoch seconds.
+        """
+        if not self.enabled:
+            return _DISABLED
+        body = event.body
+        deliveries: tuple[Delivery, ...] = ()
+        troubles: tuple[Trouble, ...] = ()
+        for kind in self.event_types:
+            try:
+                if not kind.takes(body):
+                    continue
+                deliveries += (self._delivery(event, kind, _encode(kind.payload(body))),)
+            except Exception as error:  # noqa: BLE001 - one event must not stop its sync
+                troubles += (self._trouble(event, kind, error, now),)
+            if not self._takes_all:
+                break
+        if deliveries or troubles:
+            return Route(deliveries=deliveries, troubles=troubles)
+        return _NO_EVENT_TYPE
+
+    def _delivery(self, event: Event, kind: EventTypePlan, payload: bytes) -> Delivery:
+        return Delivery(
+            key=delivery_key(self.source, event.message_id, self.name, kind.name),
+            position=event.position,
+            source=self.source,
+            sync=self.name,
+            event_type=kind.name,
+            type=kind.type,
+            destination=self.destination,
+            message_id=event.message_id,
+            received_at=event.received_at,
+            payload=payload,
+        )
+
+    def _trouble(self, event: Event, kind: EventTypePlan, error: Exception, now: float) -> Trouble:
+        """Return the archive entry of an event that *kind* took and could not map."""
+        key = delivery_key(self.source, event.message_id, self.name, kind.name)
+        foreseen = isinstance(error, MappingFailed)
+        return Trouble(
+            id=trouble_id(event.position, key),
+            state=State.ARCHIVED,
+            stage=Stage.MAPPING,
+            reason="mapping_failed",
+            source=self.source,
+            sync=self.name,
+            destination=self.destination,
+            event_type=kind.name,
+            type=kind.type,
+            position=event.position,
+            key=key,
+            message_id=event.message_id,
+            received_at=event.received_at,
+            first_at=now,
+            last_at=now,
+            error=str(error) if foreseen else f"the mapping failed: {type(error).__name__}: {error}",
+            trace="" if foreseen else "".join(traceback.format_exception(error)).strip(),
+            event=_copied(event.body),
+        )
+
+
+def named_fields(fields: Mapping[str, Field]) -> tuple[NamedField, ...]:
+    """Return the fields of a destination's event type that can make a payload wrong."""
+    return tuple(
+        NamedField(name=name, type=field.type, required=field.required, choices=tuple(field.choices))
+        for name, field in fields.items()
+        if field.required or field.type != "any" or field.choices
+    )
+
+
+def _copied(body: dict[str, Any]) -> bytes:
+    """Return the event's JSON, or nothing where just that is what fails."""
+    try:
+        return _encode(body)
+    except Exception:  # noqa: BLE001 - whatever it was, it is told by the error that brought us here
+        return b""
+
+
+def _takes_all(_event: dict[str, Any]) -> bool:
+    return True
+
+
+def _not_a_choice(value: Any, choices: Sequence[Any]) -> str:
+    return f"expected one of {', '.join(map(repr, choices))}, got {value!r}"
