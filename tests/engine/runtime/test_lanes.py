@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+from engine.runtime.channel import Closed
+from engine.runtime.lanes import Lanes
+
+
+def lanes(capacity: int = 10) -> Lanes[str]:
+    return Lanes("sender.crm", "due", ["orders", "leads"], capacity)
+
+
+def put(made: Lanes[str], name: str, *items: str) -> None:
+    made[name].room.take(len(items))
+    made.put(name, items)
+
+
+def picks(made: Lanes[str], most: int = 1) -> list[str]:
+    taken = []
+    while picked := made.pick(0, most, len):
+        taken.append("".join(picked))
+        made.done(0)
+    return taken
+
+
+def test_due_and_live_alternate_one_to_one_and_live_lanes_go_round() -> None:
+    made = lanes()
+    put(made, "due", *"123456")
+    put(made, "orders", *"abc")
+    put(made, "leads", *"xy")
+
+    assert picks(made) == ["1", "a", "2", "x", "3", "b", "4", "y", "5", "c", "6"]
+
+
+def test_a_lone_lane_is_not_held_up_by_empty_ones() -> None:
+    made = lanes()
+    put(made, "leads", *"xyz")
+
+    assert picks(made) == ["x", "y", "z"]
+
+
+def test_one_pick_never_mixes_lanes_and_keeps_their_order() -> None:
+    made = lanes()
+    put(made, "orders", *"abc")
+    put(made, "due", *"12")
+
+    assert picks(made, most=10) == ["12", "abc"]
+
+
+def test_a_pick_stops_before_it_gets_too_heavy_but_takes_one_item_of_any_weight() -> None:
+    made = lanes()
+    put(made, "orders", "aaaaaaaa", "bb", "cc", "d")
+
+    assert made.pick(0, 10, len, 4) == ["aaaaaaaa"]
+    assert made.pick(1, 10, len, 4) == ["bb", "cc"]
+
+
+def test_places_come_back_when_a_hand_is_done() -> None:
+    made = lanes(capacity=3)
+    put(made, "orders", *"abc")
+    assert made["orders"].room.free == 0
+
+    made.pick(0, 2, len)
+    assert (made["orders"].room.free, made.in_hand, made.waiting) == (0, 2, 1)
+    made.done(0)
+    assert (made["orders"].room.free, made.in_hand) == (2, 0)
+
+
+def test_a_feeder_with_more_items_than_places_reserves_all_and_gives_back_no_more() -> None:
+    made = lanes(capacity=2)
+    made["orders"].room.take(2)
+    made.put("orders", list("abcde"))
+
+    assert picks(made) == list("abcde")
+    assert made["orders"].room.free == 2
+
+
+def test_what_a_dead_receiver_had_in_hand_is_left_over_once() -> None:
+    made = lanes()
+    put(made, "orders", *"abc")
+    made.pick(0, 1, len)
+    made.pick(1, 1, len)
+
+    assert made.leftovers() == ["a", "b"]
+    assert made.leftovers() == []
+    assert picks(made) == ["c"]
+    assert made["orders"].room.free == 10
+
+
+async def test_ready_waits_for_an_item_and_ends_when_closed(autojump_clock) -> None:
+    made = lanes()
+    seen = []
+
+    async def hand() -> None:
+        try:
+            while True:
+                await made.ready()
+                seen.append(picks(made))
+        except Closed as error:
+            seen.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hand)
+        await trio.testing.wait_all_tasks_blocked()
+        put(made, "orders", "a")
+        await trio.testing.wait_all_tasks_blocked()
+        made.close()
+
+    assert seen == [["a"], "inbox 'sender.crm' is closed"]
+
+
+async def test_closed_lanes_still_hand_out_what_waits_but_take_nothing() -> None:
+    made = lanes()
+    put(made, "orders", "a")
+    made.close()
+
+    await made.ready()
+    assert picks(made) == ["a"]
+    with pytest.raises(Closed):
+        made.put("orders", ["b"])
+
+
+def test_dropping_empties_the_lanes_and_frees_their_places() -> None:
+    made = lanes()
+    put(made, "orders", *"ab")
+    put(made, "due", "1")
+
+    assert made.drop() == ["1", "a", "b"]
+    assert (made.waiting, made["orders"].room.free, made["due"].room.free) == (0, 10, 10)
