@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+# The checks live beside the tests that run them; without this a failing assert would not say what it compared.
+pytest.register_assert_rewrite(
+    "tests.conformance.destination",
+    "tests.conformance.store_ledger",
+    "tests.conformance.store_log",
+    "tests.conformance.store_trim",
+)
