@@ -118,6 +118,8 @@ class Registry:
         """Return the error for a plugin that raised when it was needed."""
         origin = self._plugins[kind][name]
         what = f"the {kind.removesuffix('s')} type '{name}' cannot be loaded: {type(error).__name__}: {error}"
-        whose = f"{origin}; reinstall {origin.owner} or ask its author" if origin.owner else f"it is {origin}"
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        return PluginError(f"{what}\n{f'pip install {missing}: {whose}' if missing else whose}")
+        missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if missing and missing != origin.path.partition(":")[0].partition(".")[0]:
+            return PluginError(f"{what}\npip install {missing}; {origin} needs it")
+        hint = f"reinstall {origin.owner} or ask its author" if origin.owner else "reinstall headrace"
+        return PluginError(f"{what}\n{origin}; {hint}")

@@ -218,7 +218,7 @@ class Start(str):
         if text not in {"latest", "earliest"}:
             try:
                 _ = made.at
-            except (ValueError, OverflowError):
+            except ValueError:
                 raise ValueError(f'expected "latest", "earliest" or a time, as in "{cls.example}"') from None
         return made
 

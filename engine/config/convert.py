@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import inspect as types
 
 from engine.config.describe import docs
 from engine.config.lines import Lines, join
-from engine.config.secrets import HIDDEN, Secrets, Unresolved
+from engine.config.secrets import Secrets, Unresolved
 from engine.config.wording import arms, choices, example, expected, got, holds_secret
 from engine.errors import PluginError, Problem, did_you_mean, one_of
 from engine.plugin import Secret
@@ -71,7 +72,7 @@ class Converter:
     def __init__(self, lines: Lines, secrets: Secrets | None = None) -> None:
         """Start without problems."""
         self.lines = lines
-        self.secrets = secrets
+        self.secrets = secrets or Secrets(None, Path(), Path.read_bytes)
         self.problems: list[Problem] = []
         self._steps: dict[type[types.Type], Callable[[Any, Any, str], Any]] = {
             types.AnyType: self._any,
@@ -259,7 +260,7 @@ class Converter:
         if not isinstance(value, str):
             return self._unexpected(info, value, where)
         try:
-            return self.secrets.resolve(value) if self.secrets else HIDDEN
+            return self.secrets.resolve(value)
         except Unresolved as error:
             return self._wrong(where, error.what, error.hint)
 

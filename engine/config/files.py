@@ -191,7 +191,7 @@ def _syntax(file: str, text: str, error: str) -> Problem:
     match = _TOML_PLACE.fullmatch(error)
     what = match[1] if match else error
     line = int(match[2]) if match and match[2] else text.count("\n") + 1
-    column = f" at column {match[3]}" if match and match[3] else ""
+    column = f"column {match[3]}" if match and match[3] else "the end of the file"
     hint = "check quotes, brackets and commas on this line and the one before"
-    what = f"not valid TOML{column}: {what[:1].lower()}{what[1:]}"
+    what = f"not valid TOML at {column}: {what[:1].lower()}{what[1:]}"
     return Problem(where="", what=what, hint=hint, file=file, line=line)

@@ -69,12 +69,13 @@ class Secrets:
     def _file(self, path: str) -> Secret:
         """Return what the file holds, without the newline at its end."""
         try:
-            value = self._read_file(self._folder / path).decode().rstrip("\r\n")
-        except OSError as error:
-            raise Unresolved(
-                f"cannot read {path}: {error.strerror or error}", "check the path and who may read it"
-            ) from None
-        except ValueError:
+            content = self._read_file(self._folder / path)
+        except (OSError, ValueError) as error:
+            fault = f"cannot read {path}: {error.strerror}" if isinstance(error, OSError) else f"{path} is not a path"
+            raise Unresolved(fault, "check the path and who may read it") from None
+        try:
+            value = content.decode().rstrip("\r\n")
+        except UnicodeDecodeError:
             raise Unresolved(f"{path} does not hold UTF-8 text", "write the secret to it as one line") from None
         if not value:
             raise Unresolved(f"{path} is empty", "write the secret to it as one line")
