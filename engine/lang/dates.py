@@ -47,7 +47,7 @@ def to_seconds(value: Any) -> float | None:
     A string is ISO-8601 or a number; a number is seconds, or milliseconds from 1e11 on.
     """
     if isinstance(value, str):
-        found = parse_time(value) if not _is_number(value) else _from_number(float(value))
+        found = _from_number(float(value)) if _is_number(value) else parse_time(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         found = _from_number(value)
     else:

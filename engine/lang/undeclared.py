@@ -81,9 +81,10 @@ class Node:
         rest: the node of any other property, when a schema is given for these.
         is_open: whether any other property is declared.
         items: the node of an array's elements.
+        matters: whether anything at or below it can be undeclared; if not, the walk stops.
     """
 
-    __slots__ = ("fields", "is_open", "items", "patterns", "rest")
+    __slots__ = ("fields", "is_open", "items", "matters", "patterns", "rest")
 
     def __init__(self) -> None:
         self.fields: dict[str, Node] = {}
@@ -91,6 +92,14 @@ class Node:
         self.rest: Node | None = None
         self.is_open = True
         self.items: Node | None = None
+        self.matters = False
+
+    def below(self) -> Iterator[Node]:
+        """Yield the nodes one step down."""
+        yield from self.fields.values()
+        for _, node in self.patterns:
+            yield node
+        yield from (node for node in (self.rest, self.items) if node is not None)
 
     def child(self, key: str) -> Node | None:
         """Return the node of the property *key*, or None if it is undeclared."""
@@ -108,7 +117,9 @@ _OPEN = Node()
 
 def declared(root: Schema) -> Node:
     """Return what *root*, a schema over whole events, declares."""
-    node = _Builder(root).node([root])
+    builder = _Builder(root)
+    node = builder.node([root])
+    builder.mark()
     _know(node, ENVELOPE)
     context = node.fields.get("context")
     if context is not None:
@@ -140,16 +151,16 @@ def without(event: dict[str, Any], places: list[tuple[str | int, ...]]) -> dict[
 
 def _walk(value: Any, node: Node, place: tuple[str | int, ...], found: list[tuple[str | int, ...]]) -> None:
     if isinstance(value, dict):
+        fields = node.fields
         for key, below in value.items():
-            child = node.child(key)
+            child = fields.get(key) or node.child(key)
             if child is None:
                 found.append((*place, key))
-            elif child is not _OPEN and isinstance(below, (dict, list)):
+            elif child.matters and isinstance(below, (dict, list)):
                 _walk(below, child, (*place, key), found)
-    elif isinstance(value, list) and node.items is not None:
+    elif isinstance(value, list) and node.items is not None and node.items.matters:
         for position, below in enumerate(value):
-            if isinstance(below, (dict, list)):
-                _walk(below, node.items, (*place, position), found)
+            _walk(below, node.items, (*place, position), found)
 
 
 def _know(node: Node, names: frozenset[str]) -> None:
@@ -174,6 +185,20 @@ class _Builder:
         flat = [part for schema in schemas for part in self._flat(schema, set())]
         self._fill(node, flat)
         return node
+
+    def mark(self) -> None:
+        """Mark the nodes that matter: the closed ones, and all above one; round by round, since nodes may recur."""
+        pending = list(self.made.values())
+        while True:
+            rest = []
+            for node in pending:
+                # What an open node takes without a schema of its own is open below, too.
+                node.matters = not (node.is_open or node.rest) or any(below.matters for below in node.below())
+                if not node.matters:
+                    rest.append(node)
+            if len(rest) == len(pending):
+                return
+            pending = rest
 
     def _fill(self, node: Node, flat: list[dict[str, Any]]) -> None:
         properties: dict[str, list[Schema]] = {}

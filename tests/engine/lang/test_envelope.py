@@ -180,7 +180,9 @@ def test_a_timestamp_is_freed_of_the_client_s_clock(event, sent_at, timestamp, o
     ]
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just([]) | st.just({"a": 1})
+VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.just([]) | st.just({"a": 1})
+)
 FIELDS = [
     "event",
     "userId",

@@ -249,7 +249,7 @@ def test_the_fields_of_a_destination_are_checked_all_at_once():
         Field("optional", "object"),
         Field("any", "any"),
     ]
-    payload = {
+    payload: dict[str, Any] = {
         "id": 1,
         "null": None,
         "total": "1",

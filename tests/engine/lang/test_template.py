@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from msgspec import UNSET
 from engine.errors import LangError, MappingFailed
 from engine.lang.template import compile_template
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "event": "Order Completed",
     "userId": "U1 ",
     "email": "Ada@Example.com",
