@@ -51,12 +51,12 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         allow_private: whether loopback, link-local and private addresses are permitted.
-        tls: the context of every https connection.
+        tls: the context of every secured connection; made anew for each if None, which takes tens of milliseconds.
         resolve: turns names into addresses.
     """
 
     allow_private: bool
-    tls: ssl.SSLContext
+    tls: ssl.SSLContext | None
     resolve: Resolver = system_resolver
 
 
@@ -164,15 +164,22 @@ async def dial(url: httpx.URL, guard: Guard, max_body: int) -> Connection:
         httpx.ConnectError: no such name, nobody listens, or the certificate is not good.
         httpx.UnsupportedProtocol: neither http nor https.
     """
-    secure = url.scheme == "https"
-    if not secure and url.scheme != "http":
+    if url.scheme not in {"http", "https"}:
         raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {url.scheme}://")
+    return Connection(await open_stream(url, guard), max_body)
+
+
+async def open_stream(url: httpx.URL, guard: Guard) -> Wire:
+    """Return a stream to the host of *url*, secured if its scheme is https or wss.
+
+    Raises:
+        PrivateAddress: the guard refuses where the name leads.
+        httpx.ConnectError: no such name, nobody listens, or the certificate is not good.
+    """
+    secure = url.scheme in {"https", "wss"}
     host = url.raw_host.decode("ascii")
-    port = url.port or (443 if secure else 80)
-    stream = await _connect(host, port, guard)
-    if not secure:
-        return Connection(stream, max_body)
-    return Connection(await _shake_hands(stream, host, guard.tls), max_body)
+    stream = await _connect(host, url.port or (443 if secure else 80), guard)
+    return await _shake_hands(stream, host, guard.tls or tls_context()) if secure else stream
 
 
 async def _connect(host: str, port: int, guard: Guard) -> trio.SocketStream:

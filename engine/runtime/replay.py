@@ -1,0 +1,57 @@
+"""A stream that gives back what was already read from it, before it reads on: for a request to upgrade."""
+
+from __future__ import annotations
+
+import trio
+
+
+class ReplayStream(trio.abc.HalfCloseableStream):
+    """*stream*, with the *head* of a request in front of what it still has to say.
+
+    What follows the head is held back until something was sent. A client must wait for the answer to its handshake
+    before it says more (RFC 6455, section 4.1), but some do not, and wsproto keeps what comes too early to itself until
+    more comes.
+
+    Args:
+        stream: the rest; owned from now on.
+        head: bytes that were read from it, the head of the request and what came with it.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, head: bytes) -> None:
+        self._stream = stream
+        end = head.find(b"\r\n\r\n") + 4
+        self._head, self._early = head[:end], head[end:]
+        self._answered = trio.Event()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Return the head, then, after the first `send_all`, what came with it, then what the stream gives."""
+        if not self._head:
+            await self._answered.wait()
+            self._head, self._early = self._early, b""
+        if not self._head:
+            return await self._stream.receive_some(max_bytes)
+        await trio.lowlevel.checkpoint()
+        size = max_bytes or len(self._head)
+        piece, self._head = self._head[:size], self._head[size:]
+        return piece
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send to the stream."""
+        await self._stream.send_all(data)
+        self._answered.set()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for the stream."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """Say that no more will come; over TLS, which cannot say it, close."""
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await self._stream.send_eof()
+        else:
+            await self._stream.aclose()
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        self._answered.set()
+        await self._stream.aclose()
