@@ -133,6 +133,7 @@ async def test_a_full_buffer_stops_the_reading_until_there_is_room(bounds: Bound
 
 async def test_what_is_already_there_can_be_had_without_waiting(nursery: trio.Nursery) -> None:
     drained: list[Sequence[str | bytes | None]] = []
+    done = trio.Event()
 
     async def handler(websocket: WebSocket) -> None:
         first = await websocket.receive()
@@ -141,13 +142,14 @@ async def test_what_is_already_there_can_be_had_without_waiting(nursery: trio.Nu
         with pytest.raises(Closed):
             await websocket.receive()
         drained.append([websocket.receive_nowait()])
+        done.set()
 
     client = await visit(nursery, handler)
     await client.upgrade(then=frame(TEXT, b"1") + frame(TEXT, b"2") + frame(TEXT, b"3"))
     await client.say(frame(CLOSE))
     assert await client.hear() == (CLOSE, b"")
     assert await client.hear() is None
-    await trio.testing.wait_all_tasks_blocked()
+    await done.wait()
 
     assert drained == [["1", "2", "3", None], [None]]
 
