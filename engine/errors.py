@@ -39,13 +39,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(HeadraceError):
-    """A configuration that cannot be run; carries all of its problems."""
+    """A configuration that cannot be run; carries all of its problems, and beside them what is only suspicious."""
 
-    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
-        """Keep *problems* in the order in which they stand in *file*."""
+    def __init__(self, file: str, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
+        """Keep *problems* and *warnings* in the order in which they stand in *file*."""
         self.file = file
         self.problems = tuple(problems)
-        super().__init__(file, self.problems)
+        self.warnings = tuple(warnings)
+        super().__init__(file, self.problems, self.warnings)
 
     def __str__(self) -> str:
         """Return a head line with the count, then each problem, indented."""

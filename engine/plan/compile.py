@@ -76,9 +76,10 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     plan = Plan(loaded=loaded, sources=sources, destinations=destinations, syncs=syncs)
     lint(config, kinds, problems)
     errors = problems.of("error")
+    warnings = problems.of("warning")
     if errors:
-        raise ConfigError(loaded.file, errors)
-    return msgspec.structs.replace(plan, warnings=problems.of("warning"))
+        raise ConfigError(loaded.file, errors, warnings)
+    return msgspec.structs.replace(plan, warnings=warnings)
 
 
 def _made(names: Iterable[str], make: Callable[[str], T | None]) -> dict[str, T]:
