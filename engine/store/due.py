@@ -129,8 +129,10 @@ class Due:
     def restore(self, holds: Sequence[Hold]) -> None:
         """Take back that claims were ended: what should have ended them was not written."""
         for hold in holds:
-            self._lane(hold.destination).drop(hold.id)
+            lane = self._lane(hold.destination)
+            lane.drop(hold.id)
             self._held[hold.id] = hold
+            heapq.heappush(lane.leases, (hold.until, hold.token, hold.id))
 
     def follow(self, effect: Effect) -> list[str]:
         """Learn what was written; return the destinations whose next row may be due earlier than before."""

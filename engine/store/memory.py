@@ -90,6 +90,13 @@ class MemoryLedger:
         found = [attempt for attempt in self._contents.attempts if position in attempt.positions]
         return tuple(sorted(found, key=lambda attempt: attempt.at))
 
+    async def oldest(self) -> dict[str, float]:
+        """Return since when the oldest retrying row of each sync waits."""
+        await trio.lowlevel.checkpoint()
+        waiting = [trouble for trouble in self._contents.troubles.values() if trouble.state is State.RETRYING]
+        waiting.sort(key=lambda trouble: -trouble.received_at)
+        return {trouble.sync: trouble.received_at for trouble in waiting}
+
     async def retry(self, selection: Selection, now: float) -> int:
         """Make matching rows due."""
         self._contents.open()

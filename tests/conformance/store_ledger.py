@@ -361,6 +361,18 @@ async def test_what_belongs_to_a_sync_that_is_gone_is_archived_and_forgotten(ope
     assert await store.meta.forget([progress(0)], "sync_removed", NOW + 6) == 0
 
 
+async def test_the_oldest_event_that_waits_is_known_for_each_sync(opened_store: OpenedStore) -> None:
+    await opened_store.trouble(
+        trouble(1, State.ARCHIVED),
+        trouble(2, received_at=NOW - 7),
+        trouble(3, received_at=NOW - 9),
+        trouble(4, received_at=NOW - 8),
+        trouble(5, received_at=NOW - 1 / 7, sync="refunds"),
+    )
+
+    assert await opened_store.store.ledger.oldest() == {"orders": NOW - 9, "refunds": NOW - 1 / 7}
+
+
 async def test_reopening_keeps_everything_and_releases_every_claim(opened_store: OpenedStore) -> None:
     if not opened_store.store.caps.durable:
         pytest.skip("this store forgets")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import trio
 
 from engine.errors import StoreError, StoreFull
 from engine.messages import Result
-from engine.store.base import Accepted, Change, Cursor
+from engine.store.base import Accepted, Change, Cursor, Done
 from tests.support.stores import NOW, OpenedStore, event, key_of, progress
+
+
+def telling(told: list[Any], what: object) -> Done:
+    """Return a call that notes *what* was reported."""
+    return lambda _: told.append(what)
 
 
 async def test_an_append_is_reported_once_and_later(opened_store: OpenedStore) -> None:
@@ -85,7 +91,7 @@ async def test_many_small_appends_and_one_big_one_all_arrive(opened_store: Opene
     sizes = [1, 7, 255, 256, 257, 1000, 1, 90]
     for start, size in zip(itertools.accumulate([1, *sizes]), sizes, strict=False):
         end = start + size
-        store.append([event(position) for position in range(start, end)], lambda _, last=end - 1: told.append(last))
+        store.append([event(position) for position in range(start, end)], telling(told, end - 1))
 
     found = await store.read("shop", 0, sum(sizes), 5000)
 
@@ -123,8 +129,8 @@ async def test_results_and_events_handed_over_together_keep_their_order(opened_s
     told: list[str] = []
     store = opened_store.store
     for position in range(1, 40):
-        store.append([event(position)], lambda _, at=position: told.append(f"event {at}"))
-        store.keep([Result(position=position, outcome="dropped")], lambda _, at=position: told.append(f"result {at}"))
+        store.append([event(position)], telling(told, f"event {position}"))
+        store.keep([Result(position=position, outcome="dropped")], telling(told, f"result {position}"))
 
     await opened_store.fill(1)
 

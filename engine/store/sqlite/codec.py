@@ -19,8 +19,8 @@ OpenSet = tuple[tuple[int, str], ...]
 WIDTHS = ((0xFF, "B"), (0xFFFF, "H"), (0xFFFFFFFF, "I"), (0xFFFFFFFFFFFFFFFF, "Q"))
 """The highest number that each of struct's letters holds."""
 
-OPEN_HEAD = struct.Struct("<cI")
-"""The letter of the deltas and how many there are."""
+OPEN_HEAD = struct.Struct("<cIQ")
+"""The letter of the differences, how many there are, and the first position."""
 
 KEY = 32
 """Hex digits of a delivery's key."""
@@ -70,6 +70,7 @@ def trouble_values(trouble: Trouble) -> tuple[object, ...]:
         trouble.sync,
         trouble.destination,
         trouble.position,
+        trouble.received_at,
         trouble.last_at,
         trouble.due_at,
         searched(trouble),
@@ -113,19 +114,19 @@ def open_blob(opened: OpenSet) -> bytes:
         return b""
     positions = [position for position, _ in opened]
     keys = [key for _, key in opened]
-    deltas = [positions[0], *map(operator.sub, positions[1:], positions)]
-    letter = next(letter for most, letter in WIDTHS if max(deltas) <= most)
-    head = OPEN_HEAD.pack(letter.encode(), len(deltas)) + struct.pack(f"<{len(deltas)}{letter}", *deltas)
-    return head + (_hex_keys(keys) or b"t" + _pack.encode(keys))
+    steps = list(map(operator.sub, positions[1:], positions))
+    letter = next(letter for most, letter in WIDTHS if max(steps, default=0) <= most)
+    head = OPEN_HEAD.pack(letter.encode(), len(steps), positions[0])
+    return head + struct.pack(f"<{len(steps)}{letter}", *steps) + (_hex_keys(keys) or b"t" + _pack.encode(keys))
 
 
 def open_of(blob: bytes) -> OpenSet:
     """Return the open set of a progress row."""
     if not blob:
         return ()
-    letter, many = OPEN_HEAD.unpack_from(blob)
+    letter, many, first = OPEN_HEAD.unpack_from(blob)
     form = f"<{many}{letter.decode()}"
-    positions = itertools.accumulate(struct.unpack_from(form, blob, OPEN_HEAD.size))
+    positions = itertools.accumulate(struct.unpack_from(form, blob, OPEN_HEAD.size), initial=first)
     rest = blob[OPEN_HEAD.size + struct.calcsize(form) :]
     return tuple(zip(positions, _keys_of(rest), strict=True))
 

@@ -23,6 +23,10 @@ class SqliteLedger:
         """Return the attempts for a position."""
         return await self._readers.ask(partial(queries.attempts, position=position))
 
+    async def oldest(self) -> dict[str, float]:
+        """Return since when the oldest retrying row of each sync waits."""
+        return await self._readers.ask(queries.oldest)
+
     async def retry(self, selection: Selection, now: float) -> int:
         """Make matching rows due."""
         return await self._rewriter.rewrite(selection, partial(books.retried, now=now))

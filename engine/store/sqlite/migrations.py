@@ -35,6 +35,7 @@ FIRST = (
         sync TEXT NOT NULL,
         destination TEXT NOT NULL,
         position INTEGER NOT NULL,
+        received_at REAL NOT NULL,
         last_at REAL NOT NULL,
         due_at REAL NOT NULL,
         text TEXT NOT NULL,
@@ -43,6 +44,7 @@ FIRST = (
     )""",
     "CREATE INDEX troubles_due ON troubles (destination, due_at, id) WHERE state = 'retrying'",
     "CREATE INDEX troubles_pinning ON troubles (position) WHERE state = 'retrying'",
+    "CREATE INDEX troubles_waiting ON troubles (sync, received_at) WHERE state = 'retrying'",
     "CREATE INDEX troubles_listed ON troubles (last_at, id)",
     "CREATE INDEX troubles_kept ON troubles (last_at, id, size) WHERE state <> 'retrying'",
     """CREATE TABLE attempts (

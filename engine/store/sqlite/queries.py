@@ -182,6 +182,16 @@ def due_destinations(connection: sqlite3.Connection) -> list[str]:
     return [destination for (destination,) in found]
 
 
+def oldest(connection: sqlite3.Connection) -> dict[str, float]:
+    """Return for each sync with retrying rows when the oldest of their events was received."""
+    return dict(
+        connection.execute(
+            "SELECT sync, min(received_at) FROM troubles INDEXED BY troubles_waiting"
+            " WHERE state = 'retrying' GROUP BY sync"
+        ).fetchall()
+    )
+
+
 def attempts(connection: sqlite3.Connection, position: int) -> tuple[Attempt, ...]:
     """Return the attempts with a delivery of that position in them, the oldest first."""
     found = connection.execute(

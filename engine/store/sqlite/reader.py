@@ -62,6 +62,10 @@ class Reader:
         """Return the attempts for a position, the oldest first."""
         return self._ask(partial(queries.attempts, position=position))
 
+    def oldest(self) -> dict[str, float]:
+        """Return since when the oldest retrying row of each sync waits, as `Ledger.oldest`."""
+        return self._ask(queries.oldest)
+
     def cursors(self) -> tuple[Cursor, ...]:
         """Return every source's cursor."""
         return tuple(self._ask(queries.cursors))
