@@ -92,19 +92,27 @@ def arms(info: types.UnionType) -> list[types.Type]:
     return [arm for arm in info.types if not isinstance(arm, types.NoneType)]
 
 
-def holds_secret(info: types.Type) -> bool:
-    """Tell whether a value written for *info* may be a secret, so that no error may show it."""
+def holds_secret(info: types.Type, above: tuple[type, ...] = ()) -> bool:
+    """Tell whether a value written for *info* may be a secret, so that no error may show it.
+
+    Args:
+        info: what is expected; somebody may write ``basic = "user:password"`` where a table is.
+        above: Structs that are looked into already, since one may hold itself.
+    """
     match info:
         case types.CustomType(cls=cls):
             return issubclass(cls, Secret)
+        case types.StructType(cls=cls):
+            inside = () if cls in above else info.fields
+            return any(holds_secret(field.type, (*above, cls)) for field in inside)
         case types.UnionType():
-            return any(map(holds_secret, info.types))
+            return any(holds_secret(arm, above) for arm in info.types)
         case types.VarTupleType() | types.ListType() | types.SetType() | types.FrozenSetType():
-            return holds_secret(info.item_type)
+            return holds_secret(info.item_type, above)
         case types.TupleType():
-            return any(map(holds_secret, info.item_types))
+            return any(holds_secret(item, above) for item in info.item_types)
         case types.DictType():
-            return holds_secret(info.value_type)
+            return holds_secret(info.value_type, above)
         case _:
             return False
 
