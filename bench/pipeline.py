@@ -1,0 +1,226 @@
+"""The pipeline bench: client send to arrival at a webhook, as ratios to the trio floor of the same run.
+
+One event per frame; contract, inline function, filter, a mapping of 15 fields, and an acknowledgement after fsync.
+Floor and engine take turns; a turn whose generator was late by more than 10 ms is void and is repeated. The verdict is
+the median over the pairs.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.children import HERE, generate, running
+
+CONNECTIONS = 10
+WINDOW = 100
+"""Unacknowledged events per connection in the closed loop."""
+IN_FLIGHT = 4
+BATCH = 100
+WARM_UP = 1.0
+"""Seconds at the beginning that do not count."""
+LATE = 10.0
+"""Milliseconds: the void rule."""
+TRIES = 3
+"""Turns that may be void one after another before the figure is given as void."""
+KEY = "bench-key"
+
+TARGETS = {"p50": 3.0, "p99": 4.0, "ack_p50": 5.0, "max": 1.0}
+"""What to be at least as good as: at most, and for ``max`` at least."""
+
+CONFIG = """
+[receiver]
+listen = "127.0.0.1:0"
+[receiver.limits]
+window = 2000
+[console]
+listen = "127.0.0.1:0"
+[store]
+path = "data"
+[sources.shop]
+write_keys = ["{key}"]
+contract = "shop"
+functions = ["normalise"]
+[functions.normalise]
+file = "normalise.py"
+[[contracts.shop.events]]
+type = "track"
+name = "Order Completed"
+on_undeclared_fields = "allow"
+[contracts.shop.events.schema]
+type = "object"
+required = ["event", "properties", "userId"]
+[contracts.shop.events.schema.properties.properties]
+type = "object"
+required = ["order_id", "total", "currency", "products"]
+[contracts.shop.events.schema.properties.properties.properties]
+order_id = {{ type = "string", minLength = 8 }}
+affiliation = {{ type = "string" }}
+total = {{ type = "string", pattern = "^[0-9.]+$" }}
+revenue = {{ type = "number", minimum = 0 }}
+shipping = {{ type = "number", minimum = 0 }}
+tax = {{ type = "number", minimum = 0 }}
+currency = {{ enum = ["EUR", "USD", "GBP"] }}
+coupon = {{ type = "string" }}
+[contracts.shop.events.schema.properties.properties.properties.products]
+type = "array"
+items = {{ type = "object", required = ["product_id", "price"], properties = {{ price = {{ type = "number" }} }} }}
+[destinations.crm]
+type = "webhook"
+url = "http://127.0.0.1:{port}/in"
+allow_private = true
+batch = {batch}
+concurrency = {in_flight}
+[syncs.orders]
+source = "shop"
+destination = "crm"
+[[syncs.orders.event_types]]
+name = "purchase"
+filter = 'type = "track" and event = "Order Completed" and properties.revenue > 1'
+[syncs.orders.event_types.mapping]
+sent = "properties.sent"
+customer = "userId"
+anonymous = "anonymousId"
+order = "properties.order_id"
+total = "{{{{ row['properties'].total | cast: 'number' }}}}"
+revenue = "properties.revenue"
+shipping = "properties.shipping"
+tax = "properties.tax"
+discount = "properties.discount"
+coupon = "{{{{ row['properties'].coupon | upcase }}}}"
+currency = "{{{{ row['properties'].currency | downcase }}}}"
+first_sku = "properties.products[0].sku"
+page = "context.page.url"
+at = "timestamp"
+channel = {{ value = "web" }}
+"""
+
+FUNCTION = '''"""Trusted, and a few microseconds long."""
+
+
+def transform_events(events):
+    """Mark what passed."""
+    for event in events:
+        event["properties"]["seen"] = True
+    return events
+'''
+
+
+def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """Run one subject (``floor`` or ``engine``) once, and return its figures in milliseconds."""
+    with running(str(HERE / "sink.py")) as sink:
+        if subject == "floor":
+            argv, cwd = [str(HERE / "floors/trio_floor.py"), str(sink.port), str(IN_FLIGHT)], folder
+        else:
+            cwd = Path(tempfile.mkdtemp(dir=folder))
+            config = CONFIG.format(key=KEY, port=sink.port, batch=BATCH, in_flight=IN_FLIGHT)
+            (cwd / "config.toml").write_text(config)
+            (cwd / "normalise.py").write_text(FUNCTION)
+            argv = ["-m", "engine", "run", "-c", "config.toml"]
+        with running(*argv, cwd=cwd) as child:
+            before = child.cpu()
+            figures = generate(
+                port=child.port,
+                path="/v1/stream",
+                key=KEY,
+                rate=rate,
+                seconds=seconds + WARM_UP,
+                connections=CONNECTIONS,
+                window=WINDOW,
+            )
+            cpu = child.cpu() - before
+            child.stop()
+        arrived = json.loads(sink.stop())
+    return _figures(figures, arrived, cpu, seconds)
+
+
+def _figures(generated: dict[str, Any], arrived: dict[str, Any], cpu: float, seconds: float) -> dict[str, Any]:
+    first = min(at for _, at in generated["acks"])
+    begin = first + int(WARM_UP * 1e9)
+    end = begin + int(seconds * 1e9)
+    e2e = sorted(took / 1e6 for took, at in arrived["arrivals"] if begin <= at - took < end)
+    acks = sorted(took / 1e6 for took, at in generated["acks"] if begin <= at < end)
+    within = sum(begin <= at < end for _, at in arrived["arrivals"])
+    return {
+        "sent": generated["sent"],
+        "arrived": len(arrived["arrivals"]),
+        "unacked": generated["unacked"],
+        "requests": arrived["requests"],
+        "late_ms": round(generated["late_ms"], 2),
+        "p50": _part(e2e, 0.5),
+        "p99": _part(e2e, 0.99),
+        "p999": _part(e2e, 0.999),
+        "ack_p50": _part(acks, 0.5),
+        "ack_p99": _part(acks, 0.99),
+        "per_second": round(within / seconds),
+        "cpu_us": round(cpu / max(generated["sent"], 1) * 1e6),
+    }
+
+
+def _part(ordered: list[float], part: float) -> float:
+    return round(ordered[min(int(part * len(ordered)), len(ordered) - 1)], 3) if ordered else float("nan")
+
+
+def judged_turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """Run a turn, again if it is void; the last one is returned, void or not."""
+    for _ in range(TRIES):
+        figures = turn(subject, rate=rate, seconds=seconds, folder=folder)
+        figures["void"] = figures["late_ms"] > LATE
+        if not figures["void"]:
+            break
+    return figures
+
+
+def pipeline(*, rate: float, seconds: float, pairs: int, tell: Any) -> dict[str, Any]:
+    """Run all turns and return figures, ratios and verdicts."""
+    turns: dict[str, list[dict[str, Any]]] = {"floor": [], "engine": [], "floor_max": [], "engine_max": []}
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as name:
+        for pair in range(pairs):
+            for subject in ("floor", "engine"):
+                tell(f"pair {pair + 1} of {pairs}: {subject} at {rate:g}/s")
+                turns[subject].append(judged_turn(subject, rate=rate, seconds=seconds, folder=Path(name)))
+                tell(f"pair {pair + 1} of {pairs}: {subject}, as fast as it goes")
+                turns[f"{subject}_max"].append(turn(subject, rate=0, seconds=seconds, folder=Path(name)))
+    return {"rate": rate, "seconds": seconds, "turns": turns, "ratios": ratios(turns)}
+
+
+def ratios(turns: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Return for each figure the median ratio of engine to floor, its target, and whether it is met."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, target in TARGETS.items():
+        key, suffix = ("per_second", "_max") if name == "max" else (name, "")
+        pairs = list(zip(turns[f"engine{suffix}"], turns[f"floor{suffix}"], strict=True))
+        good = [(engine, floor) for engine, floor in pairs if not engine.get("void") and not floor.get("void")]
+        if not good:
+            found[name] = {"ratio": None, "target": target, "met": None, "void": True}
+            continue
+        ratio = statistics.median(engine[key] / floor[key] for engine, floor in good)
+        met = ratio >= target if name == "max" else ratio <= target
+        found[name] = {
+            "ratio": round(ratio, 2),
+            "engine": statistics.median(engine[key] for engine, _ in good),
+            "floor": statistics.median(floor[key] for _, floor in good),
+            "target": target,
+            "met": met,
+            "pairs": len(good),
+        }
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return *result* for a person."""
+    lines = [f"{'figure':8} {'engine':>10} {'floor':>10} {'ratio':>7} {'target':>8}"]
+    for name, one in result["ratios"].items():
+        if one.get("void"):
+            lines.append(f"{name:8} void: the generator was late by more than {LATE:g} ms in every pair")
+            continue
+        unit = "/s" if name == "max" else "ms"
+        sign = "≥" if name == "max" else "≤"
+        lines.append(
+            f"{name:8} {one['engine']:>8}{unit} {one['floor']:>8}{unit} {one['ratio']:>6}x "
+            f"{sign} {one['target']:g}x  {'met' if one['met'] else 'missed'}"
+        )
+    return "\n".join(lines)
