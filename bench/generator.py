@@ -1,7 +1,8 @@
 """The near end of the pipeline bench: WebSocket clients in a process of their own, on one thread of raw sockets.
 
 Open loop (``rate``): events leave at Poisson moments, whatever the engine does; ``late`` is the worst delay of a send
-behind its moment, and tells how far to believe the run. Closed loop (``rate`` 0): as fast as a window per connection allows.
+behind its moment, and tells how far to believe the run. Closed loop (``rate`` 0): as fast as a window per connection
+allows.
 
 Arguments: one JSON object {port, path, rate, seconds, connections, window, key}. Prints one line of JSON: sent,
 late_ms, and [ack - sent, sent] of every event, in ns.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -39,9 +40,14 @@ async def append(store: Store, group: int, commits: int) -> float:
             Logged(position=position, source="shop", raw=RAW, envelope=envelope)
             for position in range(first, first + group)
         ]
-        store.append(events, lambda _error, done=durable: done.set())
+        store.append(events, partial(_set, durable))
         await durable.wait()
     return (time.perf_counter() - start) / commits / group * 1e6
+
+
+def _set(durable: trio.Event, error: BaseException | None) -> None:
+    assert error is None, error
+    durable.set()
 
 
 async def _measure(folder: Path, commits: int) -> dict[str, float | str]:
