@@ -62,7 +62,7 @@ def _findings(case: Case, explained: Explained) -> Iterator[str]:
     for expect in case.expect:
         walk = _nearest(expect, left)
         if walk is None:
-            yield f"{_named(expect)}: expected a delivery, got {_instead(expect, explained)}"
+            yield f"{_named(expect)}: {_missing(expect, explained)}"
             continue
         left.remove(walk)
         if expect.payload is not None:
@@ -83,13 +83,15 @@ def _nearest(expect: Expect, walks: Sequence[Walk]) -> Walk | None:
     return next(exact, fitting[0] if fitting else None)
 
 
-def _instead(expect: Expect, explained: Explained) -> str:
-    """Return what the sync made of the event instead."""
+def _missing(expect: Expect, explained: Explained) -> str:
+    """Return what the sync made of the event instead of one more delivery."""
     walks = [walk for walk in explained.syncs if walk.sync == expect.sync]
     if not walks:
-        return f"no sync '{expect.sync}' of source '{explained.source}'"
-    ends = (f"{walk.event_type or ''} {walk.fate}{_reason(walk)}".strip() for walk in walks)
-    return ", ".join(dict.fromkeys(ends))
+        return f"source '{explained.source}' has no sync of this name"
+    came = [walk.event_type for walk in walks if walk.fate == "deliver"]
+    ends = [f"{walk.event_type or ''} {walk.fate}{_reason(walk)}".strip() for walk in walks if walk.fate != "deliver"]
+    got = [*ends, f"no more than as {', '.join(map(str, came))}"] if came else ends
+    return f"expected a delivery, got {', '.join(dict.fromkeys(got))}"
 
 
 def _fate(explained: Explained) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from engine.errors import HeadraceError, PluginError, did_you_mean, one_of
+from engine.errors import HeadraceError, did_you_mean, one_of
 from engine.lang.envelope import check, normalise
 from engine.messages import Delivery, Envelope, Event, Logged, Request, Trouble
 from engine.plan.compile import Plan
@@ -172,16 +172,16 @@ class _Explanation:
         return tuple(asked)
 
     def _delivered(self, delivery: Delivery, walk: Walk) -> Walk:
-        walk = replace(walk, event_type=delivery.event_type, fate="deliver", payload=delivery.body())
+        walk = replace(walk, event_type=delivery.event_type, fate="deliver", reason="", payload=delivery.body())
         destination = self.plan.destinations[delivery.destination]
         try:
             preview = without_secrets(destination, self.plan.loaded)
-            if not isinstance(preview, Translator):
-                note = f"'{destination.type}' does not speak HTTP: it writes the payload itself"
-                return replace(walk, notes=(note,))
-            return replace(walk, request=shown(preview.request([delivery], self.at)))
-        except PluginError as error:
-            return replace(walk, fate="archived", reason="request_failed", error=str(error))
+            if isinstance(preview, Translator):
+                return replace(walk, request=shown(preview.request([delivery], self.at)))
+        except Exception as error:  # noqa: BLE001 - foreign code, as in a sender
+            text = f"no request could be made: {error}"
+            return replace(walk, fate="archived", reason="request_failed", error=text)
+        return replace(walk, notes=(f"'{destination.type}' does not speak HTTP: it writes the payload itself",))
 
 
 def shown(request: Request) -> Shown:

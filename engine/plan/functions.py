@@ -115,12 +115,14 @@ class _Names:
     def __init__(self, known: Iterable[str]) -> None:
         self._known = set(known)
         self._used: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def unique(self, wanted: str) -> str:
         """Return *wanted* the first time, then ``wanted#1``…; never an id that another event came in with."""
-        name, count = wanted, 0
-        while name in self._used or (count and name in self._known):
-            count += 1
+        name = wanted
+        while name in self._used or (name is not wanted and name in self._known):
+            # Counting on from where it stopped: a function may return one event ten thousand times.
+            self._counts[wanted] = count = self._counts.get(wanted, 0) + 1
             name = f"{wanted}#{count}"
         self._used.add(name)
         return name

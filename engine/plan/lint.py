@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from engine.config import schema
 from engine.config.lines import join
+from engine.config.load import Loaded
 from engine.errors import LangError
 from engine.lang.clauses import parse_filter
 from engine.plan.destinations import Kind
@@ -18,26 +20,38 @@ _FIELDS = frozenset({"userId", "anonymousId", "messageId", "event", "timestamp",
 _OBJECTS = ("properties.", "traits.", "context.", "integrations.")
 
 
-def lint(config: schema.Config, kinds: Mapping[str, Kind], problems: Problems) -> None:
+def lint(loaded: Loaded, kinds: Mapping[str, Kind], problems: Problems) -> None:
     """Add to *problems* what lint finds, passing over texts that do not compile and destinations that nobody knows."""
+    config = loaded.config
+    _lint_reach(config, problems)
     for name, table in config.syncs.items():
         where = join("syncs", name)
         _lint_order(where, table, problems)
         _lint_names(where, table, problems)
         _lint_constants(where, table, problems)
         lint_promises(where, config, table, kinds.get(table.destination), problems)
-    _lint_unused(config, problems)
+    _lint_unused(loaded, problems)
+
+
+def _lint_reach(config: schema.Config, problems: Problems) -> None:
+    """Note syncs without a catch-all, unless another sync of the same source takes what is left."""
+    whole = {table.source for table in config.syncs.values() if table.enabled and not all(_filters(table))}
+    for name, table in config.syncs.items():
+        if table.source not in whole and all(_filters(table)):
+            problems.warn(
+                f"{join('syncs', name)}.event_types",
+                "no event type without a filter: events that none of them takes are filtered",
+                'if that is not what you want, add a last one with type = "custom" and no filter',
+            )
+
+
+def _filters(table: schema.Sync) -> list[str]:
+    return [kind.filter for kind in table.event_types]
 
 
 def _lint_order(where: str, table: schema.Sync, problems: Problems) -> None:
-    """Note the lack of a catch-all, one that stands before others, and event types that never get an event."""
+    """Note a catch-all that stands before others, and event types that never get an event."""
     catch_alls = [index for index, kind in enumerate(table.event_types) if not kind.filter]
-    if not catch_alls and table.event_types:
-        problems.warn(
-            f"{where}.event_types",
-            "no event type without a filter: events that none of them takes are filtered",
-            'if that is not what you want, add a last one with type = "custom" and no filter',
-        )
     last = len(table.event_types) - 1
     if table.match == "first" and catch_alls and catch_alls[0] < last:
         problems.error(
@@ -104,17 +118,27 @@ def _reads_as_reference(reading: Reading) -> bool:
     return reading.text in _FIELDS or (reading.text.startswith(_OBJECTS) and " " not in reading.text)
 
 
-def _lint_unused(config: schema.Config, problems: Problems) -> None:
-    """Note what nothing refers to."""
-    syncs, sources = config.syncs.values(), config.sources.values()
-    _unused("destinations", config.destinations, {sync.destination for sync in syncs}, "no sync", problems)
-    _unused("sources", config.sources, {sync.source for sync in syncs}, "no sync", problems)
-    _unused("contracts", config.contracts, {source.contract for source in sources}, "no source", problems)
-    used = {name for source in sources for name in source.functions}
-    _unused("functions", config.functions, used, "no source", problems)
+def _lint_unused(loaded: Loaded, problems: Problems) -> None:
+    """Note what nothing refers to, not even a table that could not be read."""
+    syncs, sources = _tables(loaded, "syncs"), _tables(loaded, "sources")
+    used = {
+        "destinations": [table.get("destination") for table in syncs],
+        "sources": [table.get("source") for table in syncs],
+        "contracts": [table.get("contract") for table in sources],
+        "functions": [name for table in sources for name in _array(table.get("functions"))],
+    }
+    for kind, names in used.items():
+        for name in getattr(loaded.config, kind):
+            if name not in names:
+                by = "sync" if kind in {"destinations", "sources"} else "source"
+                problems.warn(join(kind, name), f"no {by} uses it")
 
 
-def _unused(kind: str, names: Iterable[str], used: Iterable[str | None], by: str, problems: Problems) -> None:
-    for name in names:
-        if name not in set(used):
-            problems.warn(join(kind, name), f"{by} uses it")
+def _tables(loaded: Loaded, kind: str) -> list[dict[str, Any]]:
+    """Return the tables of one kind as they are written."""
+    tables = loaded.tables.get(kind)
+    return [table for table in tables.values() if isinstance(table, dict)] if isinstance(tables, dict) else []
+
+
+def _array(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -11,8 +11,8 @@ from engine.errors import LangError, PluginError, Problem
 class Problems:
     """Collects what is wrong, each with its file and line, so that all of it is told at once.
 
-    Begins with what was found when the files were read. An error at or above the place of one of these is a mere
-    consequence (a filter that is misspelt makes a catch-all) and is not noted.
+    Begins with what was found when the files were read. What is found later at or above the place of such an error is a
+    mere consequence (a filter that is misspelt makes a catch-all) and is not noted.
     """
 
     def __init__(self, loaded: Loaded) -> None:
@@ -22,12 +22,11 @@ class Problems:
 
     def error(self, where: str, what: str, hint: str = "") -> None:
         """Note what refuses the configuration; *where* is the dotted path of the key."""
-        if not any(place == where or place.startswith((f"{where}.", f"{where}[")) for place in self._broken):
-            self._found.append(self._loaded.problem(where, what, hint))
+        self._note(where, what, hint, "error")
 
     def warn(self, where: str, what: str, hint: str = "") -> None:
         """Note what is probably a mistake."""
-        self._found.append(self._loaded.problem(where, what, hint, "warning"))
+        self._note(where, what, hint, "warning")
 
     def lang(self, where: str, error: LangError) -> None:
         """Note a text that does not compile."""
@@ -46,3 +45,7 @@ class Problems:
         """Return the errors or the warnings, as they stand in the files."""
         files = list(dict.fromkeys([self._loaded.file, *(problem.file for problem in self._found if problem.file)]))
         return in_order([problem for problem in self._found if problem.severity == severity], files)
+
+    def _note(self, where: str, what: str, hint: str, severity: str) -> None:
+        if not any(place == where or place.startswith((f"{where}.", f"{where}[")) for place in self._broken):
+            self._found.append(self._loaded.problem(where, what, hint, severity))

@@ -123,6 +123,8 @@ class SyncPlan:
         self.enabled = table.enabled
         self.start = table.start
         self._takes_all = table.match == "all"
+        self._asked = self.event_types if table.enabled else ()
+        self._nothing = _NO_EVENT_TYPE if table.enabled else _DISABLED
 
     def route(self, event: Event, now: float) -> Route:
         """Return what becomes of *event*; never raises because of it.
@@ -134,23 +136,31 @@ class SyncPlan:
             event: from this sync's source.
             now: epoch seconds.
         """
-        if not self.enabled:
-            return _DISABLED
+        if self._takes_all:
+            return self._all(event, now)
         body = event.body
-        deliveries: tuple[Delivery, ...] = ()
-        troubles: tuple[Trouble, ...] = ()
-        for kind in self.event_types:
+        for kind in self._asked:
             try:
-                if not kind.takes(body):
-                    continue
-                deliveries += (self._delivery(event, kind, _encode(kind.payload(body))),)
+                if kind.takes(body):
+                    return Route(deliveries=(self._delivery(event, kind, _encode(kind.payload(body))),))
             except Exception as error:  # noqa: BLE001 - one event must not stop its sync
-                troubles += (self._trouble(event, kind, error, now),)
-            if not self._takes_all:
-                break
+                return Route(troubles=(self._trouble(event, kind, error, now),))
+        return self._nothing
+
+    def _all(self, event: Event, now: float) -> Route:
+        """Do what `route` does for a sync in which several event types may take one event."""
+        body = event.body
+        deliveries: list[Delivery] = []
+        troubles: list[Trouble] = []
+        for kind in self._asked:
+            try:
+                if kind.takes(body):
+                    deliveries.append(self._delivery(event, kind, _encode(kind.payload(body))))
+            except Exception as error:  # noqa: BLE001 - as above
+                troubles.append(self._trouble(event, kind, error, now))
         if deliveries or troubles:
-            return Route(deliveries=deliveries, troubles=troubles)
-        return _NO_EVENT_TYPE
+            return Route(deliveries=tuple(deliveries), troubles=tuple(troubles))
+        return self._nothing
 
     def _delivery(self, event: Event, kind: EventTypePlan, payload: bytes) -> Delivery:
         return Delivery(

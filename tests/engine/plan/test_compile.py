@@ -82,8 +82,10 @@ def test_a_plan_knows_what_it_was_made_from() -> None:
         ),
         (
             HEAD + "[contracts.c]\nevents = [{ type = 'track', name = 'A', schema = { type = 'objct' } }]\n",
-            "7: contracts.c.events[0].schema: track 'A': no JSON Schema: /type: "
-            "'objct' is not valid under any of the given schemas",
+            (
+                "7: contracts.c.events[0].schema: track 'A': no JSON Schema: /type: "
+                "'objct' is not valid under any of the given schemas"
+            ),
         ),
     ],
 )
@@ -147,15 +149,21 @@ def test_every_mistake_is_told_at_once_from_the_first_stage_to_the_last(tmp_path
         "6: destinations.crm.timeot: unknown key\n    did you mean 'timeout'?",
         '7: destinations.crm.rate: expected a number above 0, "/" and s, m or h, as in "50/s", got text "fast"',
         "10: syncs.orders.source: there is no source 'shp'\n    did you mean 'shop'?",
-        '12: syncs.orders.start: expected "latest", "earliest" or a time, as in "2025-01-31T12:00:00Z", '
-        'got text "earlyest"',
+        (
+            '12: syncs.orders.start: expected "latest", "earliest" or a time, as in "2025-01-31T12:00:00Z", '
+            'got text "earlyest"'
+        ),
         "16: syncs.orders.event_types[0].fliter: unknown key\n    did you mean 'filter'?",
         "20: syncs.orders.event_types[1].type: 'box' has no event type 'purchse'\n    did you mean 'purchase'?",
         '21: syncs.orders.event_types[1].filter: the string is not closed: expected "\n    event = "A\n            ^',
-        "22: syncs.orders.event_types[1].mapping.x: unknown filter 'castt': did you mean 'cast'?\n"
-        "    {{ row.a | castt: 'number' }}\n               ^",
-        "25: syncs.orders.event_types[2].when_missing_object: "
-        "'box' does not know objects, so it cannot tell whether one is missing\n    take this line out",
+        (
+            "22: syncs.orders.event_types[1].mapping.x: unknown filter 'castt': did you mean 'cast'?\n"
+            "    {{ row.a | castt: 'number' }}\n               ^"
+        ),
+        (
+            "25: syncs.orders.event_types[2].when_missing_object: "
+            "'box' does not know objects, so it cannot tell whether one is missing\n    take this line out"
+        ),
     ]
 
 

@@ -57,13 +57,17 @@ def test_a_properties_column_may_bring_the_required_fields() -> None:
         ),
         (
             '{ type = "zzz" }',
-            "9: syncs.s.event_types[0].type: 'box' has no event type 'zzz'\n"
-            "    one of: closed, custom, purchase, wrapped",
+            (
+                "9: syncs.s.event_types[0].type: 'box' has no event type 'zzz'\n"
+                "    one of: closed, custom, purchase, wrapped"
+            ),
         ),
         (
             '{ when_missing_object = "create" }',
-            "9: syncs.s.event_types[0].when_missing_object: "
-            "'box' does not know objects, so it cannot tell whether one is missing\n    take this line out",
+            (
+                "9: syncs.s.event_types[0].when_missing_object: "
+                "'box' does not know objects, so it cannot tell whether one is missing\n    take this line out"
+            ),
         ),
         (
             '{ filter = "event = " }',
@@ -71,8 +75,10 @@ def test_a_properties_column_may_bring_the_required_fields() -> None:
         ),
         (
             '{ mapping = { a = { b = "x..y" } } }',
-            "9: syncs.s.event_types[0].mapping.a.b: empty segment: a name is missing\n    x..y\n      ^\n"
-            "    a string is a field reference; a constant is written { value = … }",
+            (
+                "9: syncs.s.event_types[0].mapping.a.b: empty segment: a name is missing\n    x..y\n      ^\n"
+                "    a string is a field reference; a constant is written { value = … }"
+            ),
         ),
         (
             '{ properties_column = "x." }',
@@ -96,8 +102,10 @@ def test_a_properties_column_may_bring_the_required_fields() -> None:
         ),
         (
             '{ type = "purchase", mapping = { id = "x", price = 1, currency = { value = "EURO" } } }',
-            "9: syncs.s.event_types[0].mapping.currency: 'currency' (Currency) cannot be 'EURO'\n"
-            "    did you mean 'EUR'?",
+            (
+                "9: syncs.s.event_types[0].mapping.currency: 'currency' (Currency) cannot be 'EURO'\n"
+                "    did you mean 'EUR'?"
+            ),
         ),
         (
             '{ type = "closed", mapping = { nam = "x" } }',

@@ -22,9 +22,9 @@ def test_the_file_s_function_transforms(tmp_path: Path) -> None:
 
 def test_an_edit_counts_at_once_and_leaves_no_bytecode(tmp_path: Path) -> None:
     Python(written(tmp_path, "def transform_events(events):\n    return [1]\n"), "clean.py")
-    path = written(tmp_path, "def transform_events(events):\n    return [2]\n")
+    path = written(tmp_path, "def transform_events(events):\n    return [{'n': 2}]\n")
 
-    assert Python(path, "clean.py").transform([]) == [2]
+    assert Python(path, "clean.py").transform([]) == [{"n": 2}]
     assert [file.name for file in tmp_path.iterdir()] == ["clean.py"]
 
 
