@@ -26,6 +26,7 @@ from actors.archiver import PLACES, Archiver
 from actors.control import Control
 from actors.follower import Follower
 from actors.maintenance import Maintenance
+from actors.overview import overview
 from actors.receiver import Receiver
 from actors.receiver.intake import Door, Intake
 from actors.retry import LANE, Retry
@@ -35,6 +36,7 @@ from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
 from engine.messages import Passed, Report, Span
 from engine.observe.latency import Histogram
+from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan
 from engine.plugin import Source
 from engine.runtime.bell import Bell
@@ -50,7 +52,7 @@ from engine.runtime.room import Room
 from engine.runtime.supervisor import Child, ChildEvent, Supervisor
 from engine.store.base import Store
 from engine.store.pages import Books
-from engine.store.start import Beginning
+from engine.store.start import Beginning, Paused, keep_paused
 
 SPANS = 16
 """Stretches that wait for a validator or a router; with 256 events each, what decoded events may fill."""
@@ -58,6 +60,8 @@ REPORTS = 8192
 """Reports that wait for the archiver: above `PLACES`, so that an outcome with a place never waits."""
 LANE_PLACES = 1024
 """Deliveries that wait for a sender, per sync; with `PLACES` below the 4,096 that a progress row may hold open."""
+
+BY_OPERATOR = "paused by an operator"
 
 log = structlog.get_logger()
 
@@ -107,7 +111,7 @@ class Tree:
             name: self._inbox(f"validator.{name}", ["receiver"], SPANS) for name in plan.sources
         }
         for name in beginning.paused_destinations & self.ports.keys():
-            self.ports[name].breaker.pause("paused by an operator")
+            self.ports[name].breaker.pause(BY_OPERATOR)
         self.doors = {name: Door(each, self.spans[name], self.received[name]) for name, each in plan.sources.items()}
         self.intake = Intake(
             store,
@@ -140,6 +144,38 @@ class Tree:
     def stop_now(self) -> None:
         """End at once; what is durable is in the store."""
         self.supervisor.stop_now()
+
+    async def status(self) -> Status:
+        """Return the engine at a glance."""
+        return await overview(self)
+
+    async def pause(self, kind: str, name: str) -> bool:
+        """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""
+        if kind == "syncs" and name in self.gates:
+            self.gates[name].close()
+        elif kind == "destinations" and name in self.ports:
+            self.ports[name].breaker.pause(BY_OPERATOR)
+        else:
+            return False
+        await self._keep_paused()
+        return True
+
+    async def resume(self, kind: str, name: str) -> bool:
+        """Let it go on from where it stood; return whether there is such a one."""
+        if kind == "syncs" and name in self.gates:
+            self.gates[name].open()
+        elif kind == "destinations" and name in self.ports:
+            self.ports[name].breaker.resume()
+            self.ports[name].breaker.probe_now()
+        else:
+            return False
+        await self._keep_paused()
+        return True
+
+    async def _keep_paused(self) -> None:
+        syncs = tuple(name for name, gate in self.gates.items() if gate.shut)
+        destinations = tuple(name for name, port in self.ports.items() if port.breaker.state == "paused")
+        await keep_paused(self.store, Paused(syncs=syncs, destinations=destinations))
 
     def _children(self) -> list[Child]:
         """Return all actors, sink first: started left to right, stopped right to left."""

@@ -238,6 +238,9 @@ class Ledger(Protocol):
     async def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
         """Return one row, or None."""
 
+    async def oldest(self) -> dict[str, float]:
+        """Return for each sync with retrying rows when the oldest of their events was received, in epoch seconds."""
+
     async def retry(self, selection: Selection, now: float) -> int:
         """Make archived rows that have a payload due at once, with attempts at 0 and the same id; return how many.
 

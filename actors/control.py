@@ -1,0 +1,110 @@
+"""The control endpoint: status, pause and resume as JSON over HTTP, on loopback or with a token."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Protocol
+from urllib.parse import unquote
+
+import msgspec
+import structlog
+import trio
+
+from engine.config import schema
+from engine.observe.status import Status
+from engine.runtime.http_server import Request, Response, Service, json_response, serve
+
+log = structlog.get_logger()
+
+
+class Controlled(Protocol):
+    """What the tree offers to who controls it."""
+
+    async def status(self) -> Status:
+        """Return the engine at a glance."""
+
+    async def pause(self, kind: str, name: str) -> bool:
+        """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""
+
+    async def resume(self, kind: str, name: str) -> bool:
+        """Let it go on; likewise."""
+
+
+class Control:
+    """Answers who may ask; every change is logged.
+
+    Args:
+        tree: what is controlled.
+        console: where to listen, and the token.
+    """
+
+    def __init__(self, tree: Controlled, console: schema.Console) -> None:
+        self.tree = tree
+        self.console = console
+        self._bound = trio.Event()
+        self._address = ""
+        self._stopped = trio.Event()
+
+    async def address(self) -> str:
+        """Wait until the port is bound and return host:port."""
+        await self._bound.wait()
+        return self._address
+
+    async def run(self) -> None:
+        """Listen until told to stop."""
+        listen = self.console.listen
+        service = Service(handler=self.answer, crashed=_crashed)
+        await serve(listen.host, listen.port, service, stop=self._stopped, task_status=self)
+
+    def stop(self) -> None:
+        """Answer nobody any more."""
+        self._stopped.set()
+
+    async def answer(self, request: Request) -> Response:
+        """Return the reply to *request*."""
+        if not self._allowed(request):
+            return _refusal(401, "unauthorized", "show the console's token as: Authorization: Bearer TOKEN")
+        match [request.method, *request.path.strip("/").split("/")]:
+            case ["GET", "status"]:
+                return json_response(200, await self.tree.status())
+            case ["POST", ("syncs" | "destinations") as kind, name, ("pause" | "resume") as change]:
+                return await self._change(kind, unquote(name), change)
+        return _refusal(404, "not_found", f"there is no {request.method} {request.path}; try GET /status")
+
+    def _allowed(self, request: Request) -> bool:
+        """Return whether *request* shows the token or, if there is none, is no web page's doing."""
+        if self.console.token is None:
+            # A page in a browser on this machine can post to loopback, but not without saying where it comes from.
+            return request.header("origin") is None
+        shown = (request.header("authorization") or "").removeprefix("Bearer ")
+        return hmac.compare_digest(shown.encode(), self.console.token.encode())
+
+    async def _change(self, kind: str, name: str, change: str) -> Response:
+        make = self.tree.pause if change == "pause" else self.tree.resume
+        what = f"{kind.removesuffix('s')} '{name}'"
+        if not await make(kind, name):
+            return _refusal(404, "not_found", f"there is no {what} in the running configuration")
+        log.info("control.changed", what=what, change=change)
+        done = "is paused: its events wait in the store" if change == "pause" else "goes on from where it stood"
+        return json_response(200, Said(message=f"{what} {done}"))
+
+    def started(self, value: int | None = None) -> None:
+        """Note the port, *value*; called by the server when it is bound."""
+        host = self.console.listen.host
+        self._address = f"[{host}]:{value}" if ":" in host else f"{host}:{value}"
+        self._bound.set()
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, in a sentence; with a code when it was not."""
+
+    message: str
+    code: str = ""
+
+
+def _crashed(error: Exception) -> None:
+    log.error("control.crashed", exc_info=error)
+
+
+def _refusal(status: int, code: str, message: str) -> Response:
+    return json_response(status, Said(message=message, code=code))
