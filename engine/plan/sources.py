@@ -112,10 +112,14 @@ class SourcePlan:
             error="\n".join(violation_texts(checked)),
         )
 
-    def _failed(self, logged: Logged, error: Exception, now: float) -> Trouble:
+    def died(self, logged: Logged, error: Exception, now: float) -> Trouble:
+        """Return the archive entry of an event that killed two validators with *error*."""
+        return self._failed(logged, error, now, reason="validator_died")
+
+    def _failed(self, logged: Logged, error: Exception, now: float, reason: str = "contract_failed") -> Trouble:
         trace = "".join(traceback.format_exception(error)).strip()
         text = f"the event could not be examined: {type(error).__name__}: {error}"
-        return self._trouble(logged, Stage.CONTRACT, now, reason="contract_failed", error=text, trace=trace)
+        return self._trouble(logged, Stage.CONTRACT, now, reason=reason, error=text, trace=trace)
 
     def _trouble(self, logged: Logged, stage: Stage, now: float, **parts: Any) -> Trouble:
         """Return the ledger row of an event that goes no further; archived unless *parts* says otherwise."""

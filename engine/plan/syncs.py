@@ -176,6 +176,11 @@ class SyncPlan:
             payload=payload,
         )
 
+    def died(self, event: Event, error: Exception, now: float) -> Trouble:
+        """Return the archive entry of an event that killed two routers with *error*."""
+        trouble = self._trouble(event, self.event_types[0], error, now)
+        return msgspec.structs.replace(trouble, reason="router_died", event_type="", type="")
+
     def _trouble(self, event: Event, kind: EventTypePlan, error: Exception, now: float) -> Trouble:
         """Return the archive entry of an event that *kind* took and could not map."""
         key = delivery_key(self.source, event.message_id, self.name, kind.name)
