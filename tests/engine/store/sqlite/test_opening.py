@@ -13,6 +13,7 @@ from engine.messages import State
 from engine.store.base import Change, Cursor, Selection
 from engine.store.opening import open_reader, open_store
 from engine.store.sqlite import connect, migrations
+from engine.store.sqlite.store import SqliteStore
 from tests.support.stores import NOW, Disk, OpenedStore, event, progress, trouble
 
 SECOND = (
@@ -268,3 +269,22 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
 async def _make(folder: Path) -> None:
     one = await opened(folder)
     await one.store.aclose()
+
+
+async def test_a_commit_is_synced_to_the_disk(tmp_path: Path) -> None:
+    store = await open_store("sqlite", tmp_path)
+    assert isinstance(store, SqliteStore)
+    wanted = {
+        "synchronous": 2,
+        "journal_mode": "wal",
+        "page_size": 8192,
+        "wal_autocheckpoint": 1000,
+        "secure_delete": 2,
+    }
+
+    found = await store._writer.perform(
+        lambda connection: {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in wanted}
+    )
+
+    assert found == wanted
+    await store.aclose()
