@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from engine.config.load import Loaded, load
+from engine.config.load import Loaded, load, read
 from engine.plan import Plan, compile_plan
 from engine.registry import Registry
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 ConfigFile = Annotated[Path, Parameter(name=["--config", "-c"], help="The configuration file.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
 DEFAULT = Path("config.toml")
+STDIN = "/dev/stdin"
+"""What a user names with a hyphen."""
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder of the project, if this is run from a checkout."""
 
 
 def read_plan(file: Path, house: House, *, secrets: bool) -> tuple[Plan, Registry]:
@@ -35,13 +39,20 @@ def read_plan(file: Path, house: House, *, secrets: bool) -> tuple[Plan, Registr
         ConfigError: with every problem.
     """
     registry = Registry(house.builtin)
-    return compile_plan(read_config(file, secrets=secrets), registry), registry
+    return compile_plan(read(file, env=_env(secrets=secrets)), registry), registry
 
 
 def read_config(file: Path, *, secrets: bool) -> Loaded:
-    """Return a configuration file, read and checked but not compiled."""
-    env: Mapping[str, str] | None = os.environ if secrets else None
-    return load(file, env=env)
+    """Return a configuration file, read and checked but not compiled.
+
+    Raises:
+        ConfigError: with every problem that can be found without compiling.
+    """
+    return load(file, env=_env(secrets=secrets))
+
+
+def _env(*, secrets: bool) -> Mapping[str, str] | None:
+    return os.environ if secrets else None
 
 
 def data_folder(loaded: Loaded) -> Path:
@@ -59,6 +70,11 @@ def warn(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def counted(count: int, word: str) -> str:
+    """Return ``1 case`` or ``2 cases``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def say_json(value: Any) -> None:
     """Print *value* as one line of JSON."""
     say(msgspec.json.encode(value).decode())
@@ -66,6 +82,5 @@ def say_json(value: Any) -> None:
 
 def shipped(name: str) -> Path:
     """Return a file that comes with headrace: from the wheel, or from the checkout it is run in."""
-    engine = Path(__file__).resolve().parents[1]
-    inside = engine / "demo" / name
-    return inside if inside.exists() else engine.parent / ("examples" if name != "config.toml" else "") / name
+    inside = CHECKOUT / "engine" / "demo" / name
+    return inside if inside.exists() else CHECKOUT / ("examples" if name != "config.toml" else "") / name

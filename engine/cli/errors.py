@@ -46,7 +46,7 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
     app.command(errors)
 
     @errors.command(name="list")
-    def list_(  # noqa: PLR0913 - one option a column
+    def list_(
         *,
         config: ConfigFile = DEFAULT,
         sync: Annotated[str, Parameter(help="Only this sync.")] = "",

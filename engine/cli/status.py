@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from engine.cli.asking import NotRunning, ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_config, say_json
 from engine.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _stored(loaded: Loaded) -> Status:
     pages = {page.sync: page for page in reader.progress()}
     return Status(
         running=False,
-        last=reader.last,
+        last=reader.last(),
         used=usage.used,
         free=usage.free,
         sources=tuple(SourceStatus(name=name, **source_tallies(counts, name)) for name in loaded.config.sources),
@@ -138,4 +138,3 @@ def _age(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
-

@@ -121,7 +121,7 @@ def tallies(counts: Mapping[tuple[str, str], int], sync: str) -> dict[str, Any]:
     return {"filtered": filtered, "matched": own["matched"], "pending": pending} | {name: own[name] for name in FATES}
 
 
-def source_tallies(counts: Mapping[tuple[str, str], int], source: str) -> dict[str, int]:
+def source_tallies(counts: Mapping[tuple[str, str], int], source: str) -> dict[str, Any]:
     """Return what became of one source's events, by fate, as fields of its `SourceStatus`."""
     names = ("passed", "derived", "blocked", "dropped", "failed")
     return {name: counts.get((f"source:{source}", name), 0) for name in names}

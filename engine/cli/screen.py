@@ -1,0 +1,81 @@
+"""What the demo shows: lines that change in place on a terminal, and are printed once elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from engine.cli.common import say
+from engine.client.send import Progress
+from engine.observe.balance import Equation
+from engine.observe.status import Status, SyncStatus
+
+Draw = Callable[[list[str]], None]
+"""Shows these lines instead of the last."""
+
+
+@contextmanager
+def screen() -> Iterator[Draw]:
+    """Yield what draws; without a terminal only the last drawing is seen, at the end."""
+    if sys.stdout.isatty():
+        from rich.live import Live  # noqa: PLC0415 - machines need none of it
+        from rich.text import Text  # noqa: PLC0415
+
+        with Live(auto_refresh=False) as live:
+            yield lambda lines: live.update(Text("\n".join(lines)), refresh=True)
+        return
+    last: list[str] = []
+
+    def keep(lines: list[str]) -> None:
+        last[:] = lines
+
+    yield keep
+    for line in last:
+        say(line)
+
+
+def standing(status: Status, sent: Progress | None) -> list[str]:
+    """Return how the engine stands: a headline, and a line for each sync."""
+    counts = {
+        "received": sum(source.read for source in status.sources),
+        "acked": sent.acked if sent else 0,
+        "blocked": sum(source.blocked for source in status.sources),
+        "filtered": sum(sum(sync.filtered.values()) for sync in status.syncs),
+        "delivered": sum(sync.delivered for sync in status.syncs),
+        "archived": sum(sync.archived for sync in status.syncs) + sum(source.failed for source in status.sources),
+        "pending": sum(sync.pending + sync.lag for sync in status.syncs),
+    }
+    head = "   ".join(f"{name} {count:,}" for name, count in counts.items())
+    titles = ("sync", "to", "delivered", "filtered", "archived", "pending", "p50", "p99")
+    return [head, "", *columns([titles, *(_cells(sync) for sync in status.syncs)], left=2)]
+
+
+def ledger(books: Sequence[Equation]) -> list[str]:
+    """Return each equation with its numbers and whether it holds."""
+    cells = [(line.scope, line.text(), "balanced" if line.balanced else "NOT BALANCED") for line in books]
+    return columns(cells, left=3)
+
+
+def columns(cells: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return *cells*, given line by line, as lines of text.
+
+    The first *left* columns begin where their place begins; the others, which are numbers, end where it ends.
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+
+
+def _cells(sync: SyncStatus) -> tuple[str, ...]:
+    counts = (sync.delivered, sum(sync.filtered.values()), sync.archived, sync.pending + sync.lag)
+    return (sync.name, sync.destination, *(f"{count:,}" for count in counts), _ms(sync.p50), _ms(sync.p99))
+
+
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
