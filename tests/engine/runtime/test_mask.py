@@ -18,4 +18,4 @@ def test_the_quick_masker_does_what_wsproto_s_own_does(key: bytes, pieces: list[
 
 def test_wsproto_masks_in_c_when_it_can() -> None:
     assert quicken()
-    assert frame_protocol.XorMaskerSimple is _Masker  # type: ignore[comparison-overlap]
+    assert frame_protocol.XorMaskerSimple is _Masker
