@@ -33,7 +33,9 @@ class Room:
 
     @property
     def usage(self) -> Usage:
-        """How full it was at the last look."""
+        """How full it was at the last look; looks again at the disk if it was full, or no one would notice new room."""
+        if self._usage.full:
+            self.look(self._usage.used)
         return self._usage
 
     def look(self, used: int) -> None:
@@ -43,10 +45,8 @@ class Room:
         self._usage = Usage(used=used, free=free, full=self._why(used, free))
 
     def full(self) -> str:
-        """Return why nothing more can be accepted, or ""; looks again at the disk if it was full."""
-        if self._usage.full:
-            self.look(self._usage.used)
-        return self._usage.full
+        """Return why nothing more can be accepted, or ""."""
+        return self.usage.full
 
     def over(self, retention: Retention) -> bool:
         """Return whether more is in use than *retention* wants."""

@@ -1,27 +1,15 @@
-"""What every store must keep: claims, the ledger, and the counts that follow."""
+"""What every store must keep: the ledger, and the counts that follow."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
-import trio
 
 from engine.errors import StoreError
-from engine.messages import Attempt, Settle, Settlement, Stage, State, Trouble
-from engine.store.base import LEASE, Change, Selection
-from tests.support.stores import NOW, OpenedStore, event, key_of, progress, settle, trouble
+from engine.messages import Attempt, Settlement, Stage, State
+from engine.store.base import Change, Selection
+from tests.support.stores import NOW, OpenedStore, changed, event, key_of, progress, settle, trouble
 
 ALL = Selection()
-
-
-def changed(before: Trouble, **changes: Any) -> Trouble:
-    return msgspec.structs.replace(before, **changes)
-
-
-async def claimed(opened: OpenedStore, now: float = NOW, limit: int = 10, destination: str = "crm") -> list[int]:
-    return [claim.trouble.position for claim in await opened.store.claim(destination, now, limit)]
 
 
 async def test_a_trouble_comes_back_as_it_was(opened_store: OpenedStore) -> None:
@@ -47,142 +35,6 @@ async def test_a_trouble_comes_back_as_it_was(opened_store: OpenedStore) -> None
     assert claim.trouble == trouble(2)
 
 
-async def test_nothing_is_claimed_before_its_time(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(trouble(1, due_at=NOW + 5), trouble(2, due_at=NOW + 1), trouble(3, destination="erp"))
-    store = opened_store.store
-
-    assert (store.next_due("crm"), store.next_due("erp"), store.next_due("none")) == (NOW + 1, NOW, None)
-    assert await claimed(opened_store, NOW + 0.5) == []
-    assert await claimed(opened_store, NOW + 1) == [2]
-    assert store.next_due("crm") == NOW + 5
-    assert await claimed(opened_store, NOW + 5) == [1]
-    assert store.next_due("crm") == NOW + 1 + LEASE
-
-
-async def test_the_longest_due_is_claimed_first_and_no_more_than_asked(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(*[trouble(at, due_at=NOW - at) for at in range(1, 8)])
-
-    assert await claimed(opened_store, limit=3) == [7, 6, 5]
-    assert await claimed(opened_store, limit=3) == [4, 3, 2]
-    assert await claimed(opened_store, limit=3) == [1]
-    assert await claimed(opened_store, limit=3) == []
-
-
-async def test_claims_made_at_the_same_time_are_exclusive(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(*[trouble(at) for at in range(1, 101)])
-    got: list[int] = []
-
-    async def take() -> None:
-        for _ in range(3):
-            got.extend(await claimed(opened_store, limit=9))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(take)
-
-    assert sorted(got) == list(range(1, 101))
-
-
-async def test_a_claim_ends_with_its_lease_and_the_old_token_has_no_effect(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(trouble(1))
-    store = opened_store.store
-    [old] = await store.claim("crm", NOW, 1)
-
-    assert await store.claim("crm", NOW + LEASE - 1, 1) == []
-    [new] = await store.claim("crm", NOW + LEASE, 1)
-
-    assert new.trouble == old.trouble
-    assert new.token != old.token
-    assert await store.commit(Change(settles=(settle(old, Settlement.DONE),))) == (False,)
-    assert await store.ledger.get(old.trouble.id) == old.trouble
-    assert await store.commit(Change(settles=(settle(new, Settlement.DONE),))) == (True,)
-    assert await opened_store.sync_counts() == {"delivered": 1}
-
-
-async def test_a_cancelled_claim_claims_nothing(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(trouble(1))
-
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await opened_store.store.claim("crm", NOW, 1)
-
-    assert await claimed(opened_store) == [1]
-
-
-async def test_each_way_to_settle(opened_store: OpenedStore) -> None:
-    await opened_store.fill(4)
-    await opened_store.trouble(*[trouble(at, due_at=NOW - 10 + at) for at in (1, 2, 3, 4)])
-    store = opened_store.store
-    done, retry, archive, release = await store.claim("crm", NOW, 4)
-    again = changed(retry.trouble, attempts=2, due_at=NOW + 60, last_at=NOW)
-    over = changed(archive.trouble, state=State.ARCHIVED, due_at=0.0, reason="rejected_400")
-
-    held = await store.commit(
-        Change(
-            settles=(
-                settle(done, Settlement.DONE),
-                settle(retry, Settlement.RETRY, again),
-                settle(archive, Settlement.ARCHIVE, over),
-                settle(release, Settlement.RELEASE),
-                Settle(id="9-nothing", token=99, how=Settlement.DONE),
-                settle(done, Settlement.DONE),
-            )
-        )
-    )
-
-    assert held == (True, True, True, True, False, False)
-    assert await store.ledger.get(done.trouble.id) is None
-    assert await store.ledger.get(retry.trouble.id) == again
-    assert await store.ledger.get(archive.trouble.id) == changed(over, event=b'{"n":3}')
-    assert await store.ledger.get(release.trouble.id) == release.trouble
-    assert await opened_store.sync_counts() == {"delivered": 1, "archived": 1}
-    assert await claimed(opened_store, NOW) == [4]
-    assert await claimed(opened_store, NOW + 60) == [2]
-
-
-@pytest.mark.parametrize(
-    ("how", "new"),
-    [
-        (Settlement.RETRY, None),
-        (Settlement.ARCHIVE, trouble(1)),
-        (Settlement.RETRY, trouble(1, State.ARCHIVED)),
-        (Settlement.DONE, trouble(1)),
-        (Settlement.RETRY, trouble(2)),
-    ],
-)
-async def test_a_settle_without_a_fitting_trouble_is_refused(
-    opened_store: OpenedStore, how: Settlement, new: Trouble | None
-) -> None:
-    await opened_store.trouble(trouble(1))
-    [claim] = await opened_store.store.claim("crm", NOW, 1)
-
-    with pytest.raises(ValueError) as caught:
-        await opened_store.store.commit(Change(settles=(settle(claim, how, new),), counts={("sync:orders", "x"): 1}))
-
-    assert str(caught.value) == f"settle {claim.trouble.id} ({how}): its trouble does not fit"
-    assert await opened_store.sync_counts() == {}
-    assert await opened_store.store.commit(Change(settles=(settle(claim, Settlement.DONE),))) == (True,)
-
-
-async def test_who_waits_for_a_destination_is_told_when_it_is_due_earlier(opened_store: OpenedStore) -> None:
-    store = opened_store.store
-    told: list[str] = []
-    store.on_due = told.append
-
-    await opened_store.trouble(trouble(1, due_at=NOW + 9))
-    await opened_store.trouble(trouble(2, due_at=NOW + 10))
-    assert told == ["crm"]
-    await opened_store.trouble(trouble(3, due_at=NOW + 8), trouble(4, destination="erp"))
-    assert told == ["crm", "crm", "erp"]
-    await store.ledger.retry(Selection(ids=(trouble(2).id,)), NOW)
-    assert told == ["crm", "crm", "erp", "crm"]
-    [claim] = await store.claim("crm", NOW, 1)
-    await store.commit(Change(settles=(settle(claim, Settlement.RELEASE),)))
-    assert told == ["crm", "crm", "erp", "crm", "crm"]
-    await opened_store.trouble(trouble(5, State.ARCHIVED))
-    assert len(told) == 5
-
-
 async def test_an_archived_row_is_listed_retried_and_delivered_under_its_id(opened_store: OpenedStore) -> None:
     await opened_store.fill(1)
     before = trouble(1, State.ARCHIVED, attempts=8, excused=5.0)
@@ -190,7 +42,7 @@ async def test_an_archived_row_is_listed_retried_and_delivered_under_its_id(open
     store = opened_store.store
     assert await opened_store.sync_counts() == {"archived": 1}
     assert await store.ledger.list(ALL) == [changed(before, event=b'{"n":1}')]
-    assert await claimed(opened_store, NOW + 1e6) == []
+    assert await opened_store.claimed(NOW + 1e6) == []
 
     assert await store.ledger.retry(Selection(sync="orders"), NOW + 7) == 1
 
@@ -216,7 +68,7 @@ async def test_what_cannot_be_retried_stays(opened_store: OpenedStore) -> None:
     assert await opened_store.store.ledger.retry(ALL, NOW) == 1
 
     assert await opened_store.store.ledger.list(ALL) == [changed(rows[3], due_at=NOW), *rows[2::-1]]
-    assert await claimed(opened_store) == [4]
+    assert await opened_store.claimed() == [4]
 
 
 async def test_a_discarded_row_is_not_tried_again_even_if_it_was_claimed(opened_store: OpenedStore) -> None:
@@ -228,7 +80,7 @@ async def test_a_discarded_row_is_not_tried_again_even_if_it_was_claimed(opened_
 
     assert await opened_store.sync_counts() == {"discarded": 3}
     assert await store.commit(Change(settles=(settle(claim, Settlement.DONE),))) == (False,)
-    assert await claimed(opened_store, NOW + 1e6) == []
+    assert await opened_store.claimed(NOW + 1e6) == []
     assert store.next_due("crm") is None
     ended = await store.ledger.list(Selection(states=(State.DISCARDED,)))
     assert [(row.position, row.last_at, row.due_at) for row in ended] == [(at, NOW + 50, 0.0) for at in (3, 2, 1)]
@@ -305,8 +157,8 @@ async def test_a_row_of_the_same_id_is_replaced_and_the_counts_follow(opened_sto
 
     assert await opened_store.sync_counts() == {"archived": 1}
     assert await opened_store.sync_counts("") == {}
-    assert await claimed(opened_store) == []
-    assert await claimed(opened_store, destination="erp") == [2]
+    assert await opened_store.claimed() == []
+    assert await opened_store.claimed(destination="erp") == [2]
     assert len(await opened_store.store.ledger.list(ALL)) == 3
 
 
@@ -356,7 +208,7 @@ async def test_what_belongs_to_a_sync_that_is_gone_is_archived_and_forgotten(ope
         trouble(1), state=State.ARCHIVED, reason="sync_removed", last_at=NOW + 5, due_at=0.0, event=b'{"n":1}'
     )
     assert await store.ledger.list(Selection(sync="orders")) == [gone, trouble(3, State.ARCHIVED, event=b"{}")]
-    assert await claimed(opened_store) == [2]
+    assert await opened_store.claimed() == [2]
     assert await opened_store.sync_counts() == {"archived": 2, "discarded": 2}
     assert await store.meta.forget([progress(0)], "sync_removed", NOW + 6) == 0
 
@@ -384,7 +236,7 @@ async def test_reopening_keeps_everything_and_releases_every_claim(opened_store:
     )
     await opened_store.store.commit(change)
     await opened_store.store.meta.put("plan", b"one", 0)
-    assert await claimed(opened_store) == [1]
+    assert await opened_store.claimed() == [1]
     listed = await opened_store.store.ledger.list(ALL)
 
     store = await opened_store.again()
@@ -397,7 +249,7 @@ async def test_reopening_keeps_everything_and_releases_every_claim(opened_store:
     assert await opened_store.sync_counts() == {"matched": 2, "archived": 1}
     assert await store.meta.get("plan") == (b"one", 1)
     assert store.next_due("crm") == NOW
-    assert await claimed(opened_store, NOW + 3) == [1, 2]
+    assert await opened_store.claimed(NOW + 3) == [1, 2]
     await opened_store.append(event(4, "web"))
     assert await store.read("web", 0, 4, 9) == [event(4, "web")]
     assert trouble(2).key == key_of(2)

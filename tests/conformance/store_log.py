@@ -206,6 +206,10 @@ async def test_a_full_disk_refuses_events_and_keeps_outcomes(opened_store: Opene
     assert (await store.meta.counts())["source:shop", "passed"] == 4
 
     opened_store.disk.free = 1001
+    assert store.usage().full == ""
+    opened_store.disk.free = 1000
+    await store.commit(Change())
+    opened_store.disk.free = 1001
     await opened_store.fill(1)
     assert (store.usage().full, store.durable) == ("", 4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
 import trio
 
 from engine.messages import Claim, Envelope, Logged, Settle, Settlement, Stage, State, Trouble, trouble_id
@@ -62,6 +63,11 @@ def progress(high: int, opened: Sequence[int] = (), sync: str = "orders", source
     return Progress(sync=sync, source=source, high=high, open=tuple((at, key_of(at)) for at in opened))
 
 
+def changed(before: Trouble, **changes: Any) -> Trouble:
+    """Return another row like *before*."""
+    return msgspec.structs.replace(before, **changes)
+
+
 class Disk:
     """A disk that has as much left as the test says."""
 
@@ -115,6 +121,10 @@ class OpenedStore:
     async def trouble(self, *troubles: Trouble) -> None:
         """Write ledger rows."""
         await self.store.commit(Change(troubles=troubles))
+
+    async def claimed(self, now: float = NOW, limit: int = 10, destination: str = "crm") -> list[int]:
+        """Claim, and return the positions."""
+        return [claim.trouble.position for claim in await self.store.claim(destination, now, limit)]
 
     async def sync_counts(self, sync: str = "orders") -> dict[str, int]:
         """Return the counts of a sync that are not 0."""
