@@ -85,7 +85,7 @@ class Reader:
         return self.object(table, place)
 
     def _variable(self, name: Any) -> Constant:
-        if name not in self._variables:
+        if not isinstance(name, str) or name not in self._variables:
             near = did_you_mean(str(name), self._variables)
             raise LangError(f"unknown variable '{name}'", near or one_of(self._variables))
         return Constant(self._variables[name])

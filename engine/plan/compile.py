@@ -74,7 +74,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
         for name, table in config.syncs.items()
     }
     plan = Plan(loaded=loaded, sources=sources, destinations=destinations, syncs=syncs)
-    lint(loaded, kinds, problems)
+    lint(loaded, kinds, contracts, problems)
     errors = problems.of("error")
     warnings = problems.of("warning")
     if errors:

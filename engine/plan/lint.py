@@ -11,6 +11,7 @@ from engine.config.lines import join
 from engine.config.load import Loaded
 from engine.errors import LangError
 from engine.lang.clauses import parse_filter
+from engine.lang.contract import Contract
 from engine.plan.destinations import Kind
 from engine.plan.problems import Problems
 from engine.plan.promises import lint_promises
@@ -20,8 +21,15 @@ _FIELDS = frozenset({"userId", "anonymousId", "messageId", "event", "timestamp",
 _OBJECTS = ("properties.", "traits.", "context.", "integrations.")
 
 
-def lint(loaded: Loaded, kinds: Mapping[str, Kind], problems: Problems) -> None:
-    """Add to *problems* what lint finds, passing over texts that do not compile and destinations that nobody knows."""
+def lint(loaded: Loaded, kinds: Mapping[str, Kind], contracts: Mapping[str, Contract], problems: Problems) -> None:
+    """Add to *problems* what lint finds, passing over what does not compile.
+
+    Args:
+        loaded: what was read.
+        kinds: the plugin of each destination that has a known one.
+        contracts: by name, those that compile.
+        problems: grows.
+    """
     config = loaded.config
     _lint_reach(config, problems)
     for name, table in config.syncs.items():
@@ -29,7 +37,10 @@ def lint(loaded: Loaded, kinds: Mapping[str, Kind], problems: Problems) -> None:
         _lint_order(where, table, problems)
         _lint_names(where, table, problems)
         _lint_constants(where, table, problems)
-        lint_promises(where, config, table, kinds.get(table.destination), problems)
+        source = config.sources.get(table.source)
+        contract = contracts.get(source.contract or "") if source and not source.functions else None
+        if contract and contract.spec.events:
+            lint_promises(where, contract.spec, table, kinds.get(table.destination), problems)
     _lint_unused(loaded, problems)
 
 

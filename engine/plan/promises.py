@@ -10,6 +10,7 @@ import msgspec
 from engine.config import schema
 from engine.errors import LangError, did_you_mean
 from engine.lang.clauses import parse_filter
+from engine.lang.contract import ContractSpec, EventSpec
 from engine.lang.path import Path
 from engine.plan.destinations import Kind
 from engine.plan.problems import Problems
@@ -38,15 +39,11 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 _OPEN = Promise()
 
 
-def lint_promises(where: str, config: schema.Config, sync: schema.Sync, kind: Kind | None, problems: Problems) -> None:
+def lint_promises(where: str, contract: ContractSpec, sync: schema.Sync, kind: Kind | None, problems: Problems) -> None:
     """Note fields that no declared event has or that are typed otherwise, and events that are not declared.
 
-    A source with functions is passed over: they may add fields and rename events after the contract.
+    Not for a source with functions: they may add fields and rename events after the contract.
     """
-    source = config.sources.get(sync.source)
-    contract = config.contracts.get(source.contract or "") if source else None
-    if source is None or contract is None or source.functions or not contract.events:
-        return
     for index, event_type in enumerate(sync.event_types):
         here = f"{where}.event_types[{index}]"
         try:
@@ -54,7 +51,7 @@ def lint_promises(where: str, config: schema.Config, sync: schema.Sync, kind: Ki
         except LangError:
             continue
         events = _declared(contract, pinned)
-        check = _Check(source.contract or "", events, problems)
+        check = _Check(contract.name, events, problems)
         if not events:
             check.undeclared(f"{here}.filter", contract, pinned)
             continue
@@ -65,7 +62,7 @@ def lint_promises(where: str, config: schema.Config, sync: schema.Sync, kind: Ki
             check.mapping(reading, wanted.get(reading.where.removeprefix(f"{here}.mapping.")))
 
 
-def _declared(contract: schema.Contract, pinned: dict[str, frozenset[Any]]) -> list[schema.ContractEvent]:
+def _declared(contract: ContractSpec, pinned: dict[str, frozenset[Any]]) -> list[EventSpec]:
     """Return the declared events that a filter with these pins can take."""
     return [
         event
@@ -82,12 +79,12 @@ def _allows(pinned: dict[str, frozenset[Any]], key: str, value: str | None) -> b
 class _Check:
     """Holds one event type against the schemas of the events that it can get."""
 
-    def __init__(self, contract: str, events: Sequence[schema.ContractEvent], problems: Problems) -> None:
+    def __init__(self, contract: str, events: Sequence[EventSpec], problems: Problems) -> None:
         self.contract = contract
         self.events = events
         self.problems = problems
 
-    def undeclared(self, where: str, contract: schema.Contract, pinned: dict[str, frozenset[Any]]) -> None:
+    def undeclared(self, where: str, contract: ContractSpec, pinned: dict[str, frozenset[Any]]) -> None:
         """Note a filter that asks for an event that the contract does not have."""
         names = [value for _, value in pinned.get("event", ()) if isinstance(value, str)]
         declared = [event.name for event in contract.events if event.name]
@@ -159,7 +156,7 @@ class _Check:
         return names[0] if len(names) == 1 else f"any of its {len(names)} events"
 
 
-def _promised(event: schema.ContractEvent, path: Path) -> Promise:
+def _promised(event: EventSpec, path: Path) -> Promise:
     """Return what the schema of a whole *event* says about *path*.
 
     A top-level field that the schema does not declare is the protocol's own (userId, context, …): open, unless calls of

@@ -162,3 +162,9 @@ def test_an_event_that_fails_in_the_second_function_brings_nothing_out() -> None
     results = run(twice, refuses_copies, ids="ab")
 
     assert told(results) == [(1, "failed", []), (2, "passed", ["b", "b#1"])]
+
+
+def test_an_event_that_comes_out_ten_thousand_times_is_numbered_ten_thousand_times() -> None:
+    (result,) = run(lambda events: events * 10_000, ids="a")
+
+    assert msgspec.json.decode(result.events[-1])["messageId"] == "a#9999"
