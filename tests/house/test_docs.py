@@ -17,7 +17,7 @@ from msgspec import inspect as types
 from engine.cli import House, make_app
 from engine.config.describe import docs
 from engine.config.schema import Config
-from tests.support.house import ROOT
+from tests.support.house import ROOT, blocks, commands, page
 
 PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/*.md")])
 
@@ -29,6 +29,7 @@ EXCUSED = {
     "Case.source": "needed only where several sources exist",
     "Config.deliver_after_commit": "a trade few will make: durability first costs latency, and loses nothing more",
     "Config.include": "for larger set-ups than one page",
+    "Contract.path": "stands beside [contracts.shop], at the end of its line",
     "ContractEvent.version": "for contracts that change while old clients still send",
     "Destination.breaker": "as Breaker.failures",
     "EventType.properties_column": "a second way to pass an object whole; the example shows the first",
@@ -43,29 +44,6 @@ EXCUSED = {
     "Store.reserve": "the default suits every disk that holds a log",
     "Sync.enabled": "is true where it is not written",
 }
-
-
-def page(name: str | Path) -> str:
-    return (ROOT / name).read_text()
-
-
-def blocks(text: str, *languages: str) -> list[str]:
-    """Return what stands in the fenced blocks of these languages."""
-    return [
-        body
-        for kind, body in re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        if kind in languages
-    ]
-
-
-def commands(text: str) -> list[str]:
-    """Return what is to be typed, one command each: continued lines joined, prompts and what is printed left out."""
-    typed: list[str] = []
-    for language in ("console", "bash"):
-        for block in blocks(text, language):
-            lines = block.replace("\\\n", " ").splitlines()
-            typed += [line.removeprefix("$ ") for line in lines if line.startswith("$ ") or language == "bash"]
-    return [line for line in typed if line.strip() and not line.startswith("#")]
 
 
 def test_the_readme_begins_with_a_demo_and_the_tests() -> None:

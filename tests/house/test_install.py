@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.house import ROOT
+from tests.support.house import ROOT, commands, page
 
 PATIENCE = 180.0
 """Seconds one command may take; the slowest fetches and unpacks what Headrace stands on."""
@@ -36,20 +39,20 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def stood_on(name: str, found: set[str]) -> set[str]:
-    """Collect the distributions that one needs at run time, and what these need."""
-    for line in metadata.requires(name) or []:
+def stood_on(lines: Iterable[str], found: set[str]) -> set[str]:
+    """Collect the distributions that are asked for, and what these ask for to run."""
+    for line in lines:
         needed = Requirement(line)
         key = canonicalize_name(needed.name)
         if key not in found and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
             found.add(key)
-            stood_on(key, found)
+            stood_on(metadata.requires(key) or [], found)
     return found
 
 
 def runtime_lock() -> str:
     """Return the part of the lock that a user needs, who runs no tests."""
-    needed = stood_on("headrace", set())
+    needed = stood_on(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"], set())
     entries = (ROOT / "requirements.lock").read_text().replace("\\\n", " ").splitlines()
     return "\n".join(entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in needed)
 
@@ -96,6 +99,16 @@ def test_the_installed_command_checks_a_configuration(headrace: Path, tmp_path: 
 
 def test_the_installed_demo_ends_with_balanced_books(headrace: Path, tmp_path: Path) -> None:
     assert "balance" in run(headrace, "demo", cwd=tmp_path)
+
+
+def test_the_first_command_of_the_readme_works_in_a_fresh_clone(tmp_path: Path) -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / name)
+    assert "balance" in run("bash", "-euo", "pipefail", "-c", commands(page("README.md"))[0], cwd=tmp_path)
 
 
 def test_what_is_installed_is_complete(headrace: Path, tmp_path: Path) -> None:

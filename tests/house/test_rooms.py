@@ -87,14 +87,23 @@ def test_every_file_postpones_its_annotations() -> None:
     assert without == []
 
 
+def caught(handler: ast.ExceptHandler) -> set[str]:
+    """Return the names a handler catches; all of them is BaseException, named or not."""
+    named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type] if handler.type else []
+    return {tail(one) for one in named} or {"BaseException"}
+
+
 def test_nobody_catches_what_he_cannot_name() -> None:
-    caught = [
+    # The command line takes a group apart to tell users what is theirs, and raises what is ours to repair.
+    door = "engine/cli/__init__.py"
+    found = [
         f"{path}:{node.lineno}"
         for path in files(*OURS)
         for node in nodes(path)
-        if isinstance(node, ast.ExceptHandler) and (node.type is None or "BaseException" in ast.unparse(node.type))
+        if isinstance(node, ast.ExceptHandler)
+        if caught(node) & ({"BaseException"} if str(path) == door else {"BaseException", "BaseExceptionGroup"})
     ]
-    assert caught == []
+    assert found == []
 
 
 def test_nobody_swallows_a_cancellation() -> None:
@@ -102,7 +111,7 @@ def test_nobody_swallows_a_cancellation() -> None:
         f"{path}:{node.lineno}"
         for path in files(*SHIPPED)
         for node in nodes(path)
-        if isinstance(node, ast.ExceptHandler) and node.type is not None and "Cancelled" in ast.unparse(node.type)
+        if isinstance(node, ast.ExceptHandler) and "Cancelled" in caught(node)
         if not any(isinstance(inner, ast.Raise) and inner.exc is None for inner in node.body)
     ]
     assert swallowed == []
@@ -170,11 +179,15 @@ def watch(event, arguments):
     writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
     if writes or event in {
         "socket.bind", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork", "os.mkdir", "os.remove",
-        "sqlite3.connect", "_thread.start_new_thread", "signal.pthread_kill",
+        "sqlite3.connect", "_thread.start_new_thread",
     }:
         print(name, event, arguments)
 
-name = ""
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+# Once more, with what others do at import already done.
+for name in sys.argv[1:]:
+    sys.modules.pop(name, None)
 sys.addaudithook(watch)
 for name in sys.argv[1:]:
     importlib.import_module(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +50,24 @@ def tail(node: ast.expr) -> str:
             return tail(called)
         case _:
             return ""
+
+
+def page(name: str | Path) -> str:
+    """Return what stands in a document, by its path from the root."""
+    return (ROOT / name).read_text()
+
+
+def blocks(written: str, *languages: str) -> list[str]:
+    """Return what stands in the fenced blocks of these languages."""
+    fenced = re.findall(r"^```(\w+)[^\n]*\n(.*?)^```", written, re.MULTILINE | re.DOTALL)
+    return [body for language, body in fenced if language in languages]
+
+
+def commands(written: str) -> list[str]:
+    """Return what is to be typed, one command each: continued lines joined, prompts and what is printed left out."""
+    typed: list[str] = []
+    for block in blocks(written, "console"):
+        typed += [line[2:] for line in block.replace("\\\n", " ").splitlines() if line.startswith("$ ")]
+    for block in blocks(written, "bash"):
+        typed += [line for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    return typed
