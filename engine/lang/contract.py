@@ -225,8 +225,8 @@ def compile_contract(spec: ContractSpec) -> Contract:
 def _version(event: dict[str, Any]) -> str | None:
     """Return the version that an event asks for, or None."""
     context = event.get("context")
-    selector = context.get("htevents") if isinstance(context, dict) else None
-    version = selector.get("schemaVersion") if isinstance(selector, dict) else None
+    htevents = context.get("htevents") if isinstance(context, dict) else None
+    version = htevents.get("schemaVersion") if isinstance(htevents, dict) else None
     return None if version is None else str(version)
 
 
