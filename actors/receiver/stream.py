@@ -1,0 +1,188 @@
+"""One WebSocket connection: a reader that submits, and a speaker that says what became durable."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import msgspec
+import trio
+
+from actors.receiver.acks import Acks, Turn
+from actors.receiver.frames import UNREADABLE, Frame, read
+from actors.receiver.intake import MOST, Door, Intake, chunks
+from engine import wire
+from engine.errors import ProtocolError, StoreError, StoreFull
+from engine.runtime.bell import Bell
+from engine.runtime.beside import Beside
+from engine.runtime.websocket import Closed, WebSocket
+
+DRAIN: Final = 64
+"""Frames taken in one go, before others have their turn."""
+AGAIN: Final = 1.0
+"""Seconds between two looks at a store that is full."""
+HELLO: Final = 10.0
+"""Seconds a client has to show its key."""
+
+_SHOW_KEY: Final = (
+    'show a write key: Basic or Bearer authorization, ?writeKey=, or a first frame {"type":"hello","writeKey":"…"}'
+)
+
+
+class Guest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the handshake said.
+
+    Attributes:
+        write_key: as it was shown, or None.
+        ip: the client's address if it is a browser.
+    """
+
+    write_key: str | None
+    ip: str | None = None
+
+
+class Stream:
+    """Serves one open WebSocket until it is over.
+
+    Args:
+        socket: open.
+        guest: who it is.
+        intake: what it submits to.
+        ready: what to say first, when the source is known.
+    """
+
+    def __init__(self, socket: WebSocket, guest: Guest, intake: Intake, ready: wire.Ready) -> None:
+        self._socket = socket
+        self._guest = guest
+        self._intake = intake
+        self._ready = ready
+        self._acks = Acks()
+        self._said = 0
+        self._news = Bell()
+        self._progress = Bell()
+        self._reading = trio.CancelScope()
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        """Serve until either side ends it; what is then undecided, the client will send again."""
+        try:
+            async with Beside() as nursery:
+                nursery.start_soon(self._speak)
+                code, reason = await self._read()
+                if code != wire.FAILED:
+                    await self._all_said()
+            await self._socket.close(code, reason)
+        except Closed:
+            pass
+
+    def drain(self) -> None:
+        """Read no more, send the last acks, close; returns at once."""
+        self._reading.cancel()
+
+    async def _read(self) -> tuple[int, str]:
+        """Read until there is a reason to close, and return it."""
+        with self._reading:
+            door = await self._meet()
+            if door is None:
+                return wire.KEY, _SHOW_KEY if self._guest.write_key is None else "the write key opens nothing"
+            try:
+                return wire.PROTOCOL, await self._follow(door)
+            except StoreError as error:
+                self._failure = error
+        if self._failure is not None:
+            return wire.FAILED, "the store has failed; what is not acknowledged is not accepted"
+        return wire.DRAINING, "draining; connect again"
+
+    async def _meet(self) -> Door | None:
+        """Return what the client's key opens, after telling it so; None if it showed none in time, or a wrong one."""
+        key = self._guest.write_key
+        if key is None:
+            with trio.move_on_after(HELLO):
+                key = _hello(await self._socket.receive())
+                self._guest = Guest(write_key=key, ip=self._guest.ip)
+        door = self._intake.door_for(key)
+        if door is not None:
+            await self._socket.send(_text(msgspec.structs.replace(self._ready, source=door.plan.name)))
+        return door
+
+    async def _follow(self, door: Door) -> str:
+        """Submit what comes, until a frame does not parse; return its fault."""
+        socket, ip, window = self._socket, self._guest.ip, self._ready.window
+        message: str | bytes | None = await socket.receive()
+        if message is not None and _hello(message) is not None:
+            message = await socket.receive()
+        while True:
+            frames: list[Frame] = []
+            fault = ""
+            while message is not None and len(frames) < DRAIN and not fault:
+                try:
+                    frames.append(read(message, ip))
+                except ProtocolError as error:
+                    fault = str(error)
+                message = socket.receive_nowait() if len(frames) < DRAIN and not fault else None
+            for chunk in chunks(frames):
+                await self._submit(door, chunk)
+            if fault:
+                return fault
+            while self._acks.undecided >= window:
+                await self._progress.wait()
+            message = await socket.receive()
+
+    async def _submit(self, door: Door, frames: list[Frame]) -> None:
+        """Submit *frames* as soon as the store has room; that the client waits meanwhile is all it learns."""
+        turn = Turn()
+        while True:
+            try:
+                verdict = self._intake.submit(door, frames, partial(self._decide, turn))
+            except StoreFull:
+                await self._intake.clock.sleep(AGAIN)
+                continue
+            break
+        self._acks.open(turn, verdict.count, verdict.refused)
+        if not verdict.waits:
+            turn.decided = True
+        if turn.decided:
+            self._decide(turn, None)
+        if verdict.count == MOST:
+            await trio.lowlevel.checkpoint()  # the rest of a big frame: others have their turn as well
+
+    def _decide(self, turn: Turn, error: BaseException | None) -> None:
+        if error is not None:
+            self._failure = error
+            self._reading.cancel()
+        elif self._acks.decide(turn):
+            self._news.ring()
+            self._progress.ring()
+
+    async def _speak(self) -> None:
+        """Send acks, one at a time: what is decided during one goes with the next."""
+        while True:
+            await self._news.wait()
+            ack = self._acks.take()
+            if ack is None or self._socket.closed_code is not None:
+                continue  # to send into a close that is under way would cut it short
+            try:
+                await self._socket.send(_text(ack))
+            except Closed:
+                self._reading.cancel()
+                return
+            self._said = ack.upto
+            self._progress.ring()
+
+    async def _all_said(self) -> None:
+        while self._said < self._acks.read and self._failure is None and self._socket.closed_code is None:
+            await self._progress.wait()
+
+
+def _hello(message: str | bytes) -> str | None:
+    """Return the write key if *message* is a hello."""
+    try:
+        if isinstance(message, str):
+            return msgspec.json.decode(message, type=wire.Hello).write_key
+        return msgspec.msgpack.decode(message, type=wire.Hello).write_key
+    except UNREADABLE:
+        return None
+
+
+def _text(answer: wire.Answer) -> str:
+    return msgspec.json.encode(answer).decode()
