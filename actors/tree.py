@@ -34,7 +34,7 @@ from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
 from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
-from engine.messages import Passed, Report, Span
+from engine.messages import Passed, Report, Span, Stretch
 from engine.observe.latency import Histogram
 from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan
@@ -54,8 +54,10 @@ from engine.store.base import Store
 from engine.store.pages import Books
 from engine.store.start import Beginning, Paused, keep_paused
 
-SPANS = 16
-"""Stretches that wait for a validator or a router; with 256 events each, what decoded events may fill."""
+RAW_EVENTS = 4096
+"""Events that wait for a validator, as bytes; beyond them it lags, and reads the log."""
+DECODED_EVENTS = 2048
+"""Events that wait for a router, decoded once for all routers; more would make the garbage collector's pauses felt."""
 REPORTS = 8192
 """Reports that wait for the archiver: above `PLACES`, so that an outcome with a place never waits."""
 LANE_PLACES = 1024
@@ -104,11 +106,11 @@ class Tree:
         self.reports: Inbox[Report] = self._inbox("archiver", [*self._validators, *self._routers, *self._senders])
         self.ports = {name: self._port(each) for name, each in plan.destinations.items()}
         self.offers: dict[str, Inbox[Passed]] = {
-            name: self._inbox(f"router.{name}", [f"validator.{sync.source}"], SPANS)
+            name: self._inbox(f"router.{name}", [f"validator.{sync.source}"], DECODED_EVENTS, _events)
             for name, sync in plan.syncs.items()
         }
         self.spans: dict[str, Inbox[Span]] = {
-            name: self._inbox(f"validator.{name}", ["receiver"], SPANS) for name in plan.sources
+            name: self._inbox(f"validator.{name}", ["receiver"], RAW_EVENTS, _events) for name in plan.sources
         }
         for name in beginning.paused_destinations & self.ports.keys():
             self.ports[name].breaker.pause(BY_OPERATOR)
@@ -265,10 +267,12 @@ class Tree:
             downtime.begin(now)
         log.warning("destination.changed", destination=destination, **msgspec.structs.asdict(change))
 
-    def _inbox(self, name: str, feeders: Iterable[str], size: int = REPORTS) -> Inbox[Any]:
+    def _inbox(
+        self, name: str, feeders: Iterable[str], size: int = REPORTS, weigh: Callable[[Any], int] | None = None
+    ) -> Inbox[Any]:
         """Return a new channel into *name*, and note who feeds it."""
         self.wires += [(feeder, name) for feeder in feeders]
-        return Inbox(name, size)
+        return Inbox(name, size, weigh)
 
     @property
     def _validators(self) -> list[str]:
@@ -281,6 +285,11 @@ class Tree:
     @property
     def _senders(self) -> list[str]:
         return [f"sender.{name}" for name in self.plan.destinations]
+
+
+def _events(stretch: Stretch) -> int:
+    """Return what a stretch weighs in an inbox; one without events still takes a place."""
+    return len(stretch.events) or 1
 
 
 def _new_id(chance: random.Random) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
@@ -49,7 +50,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """An inbox in numbers; the counts run since it was made.
 
     Attributes:
-        size: messages that may wait.
+        size: messages (or weight) that may wait.
         waiting: messages that wait now, those to be offered again included.
         in_hand: messages taken and not yet done.
         offered: messages that were let in.
@@ -82,14 +83,17 @@ class Inbox(Generic[M]):
 
     Args:
         name: as shown in metrics and logs, for example ``events``.
-        size: messages that may wait; at least 1.
+        size: weight that may wait; at least 1. One message is let into an empty inbox whatever it weighs.
+        weigh: what a message weighs; 1 each if not given.
     """
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, weigh: Callable[[M], int] | None = None) -> None:
         if size < 1:
             raise ValueError(f"inbox '{name}' needs room for at least 1 message, not {size}")
         self.name = name
         self.size = size
+        self._weigh = weigh
+        self._weight = 0  # of what waits; not kept without weigh
         self._waiting: deque[M] = deque()
         self._again: deque[M] = deque()
         self._hand: list[M] = []
@@ -268,8 +272,14 @@ class Inbox(Generic[M]):
     def _let_in(self, message: M) -> bool:
         if self._closed:
             raise Closed(self.name)
-        if len(self._waiting) >= self.size:
-            return False
+        if self._weigh is None:
+            if len(self._waiting) >= self.size:
+                return False
+        else:
+            weight = self._weigh(message)
+            if self._waiting and self._weight + weight > self.size:
+                return False
+            self._weight += weight
         self._waiting.append(message)
         self._offered += 1
         if self._takers:
@@ -278,6 +288,8 @@ class Inbox(Generic[M]):
 
     def _first(self) -> M:
         message = self._waiting.popleft()
+        if self._weigh is not None:
+            self._weight -= self._weigh(message)
         self._taken += 1
         if self._senders:
             self._senders.unpark()

@@ -264,3 +264,14 @@ def test_nothing_is_lost_doubled_or_left_asleep(size, senders, takers, impatient
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     assert sorted(taken) == sorted(sent)
     assert set(range(12)) - impatient <= set(sent)
+
+
+async def test_a_weighed_inbox_counts_weight_and_lets_one_heavy_message_into_an_empty_one() -> None:
+    inbox: Inbox[Batch] = Inbox("events", 4, lambda message: len(message.numbers))
+
+    assert inbox.offer(batch(*range(9)))
+    assert not inbox.offer(batch(1))
+    await inbox.take()
+    assert inbox.offer(batch(1, 2, 3))
+    assert inbox.offer(batch(4))
+    assert not inbox.offer(batch(5))
