@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from engine.config.load import Loaded
 
 if TYPE_CHECKING:
     from engine.cli import House
-    from engine.observe.status import Status
+    from engine.config.schema import Sync
+    from engine.observe.status import Status, SyncStatus
+    from engine.store.base import Progress
 
 
 def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put on alike
@@ -56,29 +59,45 @@ def read_status(config: Path) -> Status:
 
 
 def _stored(loaded: Loaded) -> Status:
-    """Return what the store of an engine that does not run has."""
-    from engine.observe.status import SourceStatus, Status, SyncStatus, source_tallies, tallies  # noqa: PLC0415
+    """Return what the store of an engine that does not run has; lags are at most as large."""
+    from engine.observe.status import DestinationStatus, SourceStatus, Status, source_tallies  # noqa: PLC0415
     from engine.store.opening import open_reader  # noqa: PLC0415
 
-    reader = open_reader(data_folder(loaded))
-    counts, usage = reader.counts(), reader.usage()
-    pages = {page.sync: page for page in reader.progress()}
+    with open_reader(data_folder(loaded)) as reader:
+        counts, usage, last = reader.counts(), reader.usage(), reader.last()
+        judged = {cursor.source: cursor.position for cursor in reader.cursors()}
+        pages = {page.sync: page for page in reader.progress()}
+    config = loaded.config
     return Status(
         running=False,
-        last=reader.last(),
+        last=last,
         used=usage.used,
         free=usage.free,
-        sources=tuple(SourceStatus(name=name, **source_tallies(counts, name)) for name in loaded.config.sources),
-        syncs=tuple(
-            SyncStatus(
-                name=name,
-                source=sync.source,
-                destination=sync.destination,
-                open=len(pages[name].open) if name in pages else 0,
-                **tallies(counts, name),
-            )
-            for name, sync in loaded.config.syncs.items()
+        sources=tuple(
+            SourceStatus(name=name, lag=last - judged.get(name, 0), **source_tallies(counts, name))
+            for name in config.sources
         ),
+        syncs=tuple(
+            _sync(name, sync, pages.get(name), judged.get(sync.source, 0), counts)
+            for name, sync in config.syncs.items()
+        ),
+        destinations=tuple(DestinationStatus(name=name, type=each.type) for name, each in config.destinations.items()),
+    )
+
+
+def _sync(
+    name: str, sync: Sync, page: Progress | None, judged: int, counts: Mapping[tuple[str, str], int]
+) -> SyncStatus:
+    """Return one sync that does not run; one without a page has not begun."""
+    from engine.observe.status import SyncStatus, tallies  # noqa: PLC0415 - as above
+
+    return SyncStatus(
+        name=name,
+        source=sync.source,
+        destination=sync.destination,
+        lag=max(judged - page.high, 0) if page else 0,
+        open=len(page.open) if page else 0,
+        **tallies(counts, name),
     )
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from engine.cli import House, run
-from plugins import BUILTIN
+from engine.cli import run
+from tests.support.commands import HOUSE
 
 
 class Said(NamedTuple):
@@ -29,7 +29,7 @@ def headrace(capsys, tmp_path, monkeypatch) -> Callable[..., Said]:
     monkeypatch.chdir(tmp_path)
 
     def call(*argv: str) -> Said:
-        code = run(House(builtin=BUILTIN, tree=None), argv)
+        code = run(HOUSE, argv)
         return Said(code, *capsys.readouterr())
 
     return call

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from engine.cli import House, make_app, run
+from engine.cli import make_app, run
 from engine.errors import HeadraceError
-from plugins import BUILTIN
+from tests.support.commands import HOUSE
 
 ROOT = Path(__file__).resolve().parents[3]
 HINT = "    headrace --help lists the commands, headrace COMMAND --help their options\n"
@@ -64,7 +64,7 @@ def test_every_command_is_in_the_list_above():
             inner = list(names(app[name], [*path, name]))
             yield from inner or [[*path, name]]
 
-    assert sorted(names(make_app(House(builtin=BUILTIN, tree=None)), [])) == sorted(COMMANDS)
+    assert sorted(names(make_app(HOUSE), [])) == sorted(COMMANDS)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_bug_keeps_its_traceback(failing):
     failing(ExceptionGroup("tasks", [HeadraceError("one"), ZeroDivisionError()]))
 
     with pytest.raises(ExceptionGroup):
-        run(House(builtin=BUILTIN, tree=None), ["check"])
+        run(HOUSE, ["check"])
 
 
 def test_a_reader_that_goes_away_is_no_error():

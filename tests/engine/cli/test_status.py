@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import trio
+
+from engine.messages import State
+from engine.store.base import Change, Cursor
+from engine.store.opening import open_store
+from tests.support.stores import Disk, OpenedStore, changed, progress, trouble
+
+COUNTS = {
+    ("source:shop", "passed"): 5,
+    ("source:shop", "blocked"): 1,
+    ("sync:orders", "filtered.no_event_type"): 1,
+    ("sync:orders", "matched"): 4,
+    ("sync:orders", "created"): 4,
+    ("sync:orders", "delivered"): 1,
+}
+FATES = ["state", "matched", "filtered", "delivered", "archived", "pending"]
+NOBODY = """\
+no engine answers at 127.0.0.1:1 ([Errno 111] Connection refused)
+    start one with: headrace run -c config.toml
+"""
+ENTRY = {
+    "event_id": "3",
+    "message_id": "m3",
+    "sync": "orders",
+    "destination": "crm",
+    "stage": "send",
+    "state": "archived",
+    "reason": "rejected_400",
+    "attempts": 1,
+    "status": 400,
+    "first_at": "2023-11-14T22:12:50.250Z",
+    "last_at": "2023-11-14T22:13:03.250Z",
+}
+
+
+@pytest.fixture
+def stopped(shop, tmp_path):
+    """Leave the store of an engine that no longer runs, and that nobody answers for."""
+    shop.write_text('[console]\nlisten = "127.0.0.1:1"\n' + shop.read_text())
+
+    async def fill() -> None:
+        opened = OpenedStore(partial(open_store, "sqlite", tmp_path / "data"), Disk())
+        store = await opened.open()
+        await opened.fill(6)
+        blocked = changed(trouble(4, State.BLOCKED), sync="", destination="", stage="contract", status=0, attempts=0)
+        archived = changed(trouble(3, State.ARCHIVED), reason="rejected_400", status=400)
+        change = Change(
+            cursors=(Cursor(source="shop", position=6),),
+            progress=(progress(6, [6]),),
+            troubles=(trouble(2), archived, blocked),
+            counts=COUNTS,
+        )
+        await store.commit(change)
+        await store.aclose()
+
+    trio.run(fill)
+
+
+def test_without_an_engine_status_is_what_the_store_has(headrace, stopped):
+    said = headrace("status")
+
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("headrace is not running; this is what the store has: 6 events accepted, ")
+    assert [line.split() for line in said.out.splitlines()[1:]] == [
+        ["sources"],
+        ["name", "state", "passed", "blocked", "failed", "lag"],
+        ["shop", "-", "5", "1", "0", "0"],
+        ["syncs"],
+        ["name", *FATES, "lag", "oldest", "last", "delivery"],
+        ["orders", "shop", "→", "crm", "-", "4", "1", "1", "1", "2", "0", "-", "-"],
+        ["destinations"],
+        ["name", "type", "state", "waiting", "in", "flight", "why"],
+        ["crm", "webhook", "-", "0", "0"],
+    ]
+
+
+def test_status_as_json_has_the_same_numbers(headrace, stopped):
+    told = json.loads(headrace("status", "--json").out)
+
+    (sync,) = told["syncs"]
+    assert (told["running"], told["last"], told["sources"][0]["blocked"]) == (False, 6, 1)
+    assert {key: sync[key] for key in ("open", "created", "delivered", "archived", "pending")} == {
+        "open": 1,
+        "created": 4,
+        "delivered": 1,
+        "archived": 1,
+        "pending": 2,
+    }
+
+
+def test_without_engine_and_store_status_says_so(headrace, shop):
+    shop.write_text('[console]\nlisten = "127.0.0.1:1"\n' + shop.read_text())
+
+    assert headrace("status") == (
+        1,
+        "",
+        "data/headrace.db: there is no store yet; it is made when the engine first runs\n",
+    )
+
+
+def test_pause_without_an_engine_says_how_to_start_one(headrace, stopped):
+    assert headrace("pause", "destination", "crm") == (1, "", NOBODY)
+
+
+def test_errors_are_listed_newest_first_one_json_object_a_line(headrace, stopped):
+    said = headrace("errors", "list", "--json")
+    entries = [json.loads(line) for line in said.out.splitlines()]
+
+    assert [entry["state"] for entry in entries] == ["blocked", "archived", "retrying"]
+    assert {key: value for key, value in entries[1].items() if key != "id"} == ENTRY
+    assert [entries[0][key] for key in ("sync", "destination", "status")] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("options", "states"),
+    [
+        (["--state", "archived"], ["archived"]),
+        (["--state", "archived", "--state", "retrying"], ["archived", "retrying"]),
+        (["--sync", "orders"], ["archived", "retrying"]),
+        (["--reason", "rejected_400"], ["archived"]),
+        (["--limit", "1"], ["blocked"]),
+        (["--sync", "leads"], []),
+    ],
+)
+def test_errors_are_listed_by_what_is_asked_for(headrace, stopped, options, states):
+    said = headrace("errors", "list", "--json", *options)
+
+    assert [json.loads(line)["state"] for line in said.out.splitlines()] == states
+
+
+def test_errors_for_a_person_are_two_lines_each(headrace, stopped):
+    said = headrace("errors", "list", "--state", "archived")
+
+    first, second = said.out.splitlines()
+    assert first.endswith("  archived  send/rejected_400, 1 attempts  orders → crm  m3")
+    assert second == "    2023-11-14T22:13:03.250Z  the server said 500; it will be tried again"
+
+
+def test_no_errors_are_told_too(headrace, stopped):
+    assert headrace("errors", "list", "--sync", "leads").out == "nothing is in trouble\n"
