@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -123,7 +124,7 @@ async def test_a_poison_nobody_wants_is_kept_and_ends_the_actor(autojump_clock, 
 
 async def test_an_actor_that_always_dies_stops_archiving_after_a_few(autojump_clock, nursery):
     inbox = Inbox[Batch]("events", 3)
-    diary: list[object] = []
+    diary: list[Any] = []
     supervisor = Supervisor([reader(inbox, set(range(256)), diary)], intensity=3)
     inbox.offer(Batch(tuple(range(256))))
     await nursery.start(supervisor.run)

@@ -28,7 +28,7 @@ async def test_an_error_of_a_task_cancels_the_block_and_leaves_bare() -> None:
         await trio.lowlevel.checkpoint()
         raise ValueError("no")
 
-    with pytest.raises(ValueError, match="^no$"):
+    with pytest.raises(ValueError, match=r"^no$"):
         async with Beside() as nursery:
             nursery.start_soon(task)
             await trio.sleep_forever()

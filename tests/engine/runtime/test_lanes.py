@@ -90,7 +90,7 @@ def test_what_a_dead_receiver_had_in_hand_is_left_over_once() -> None:
 
 async def test_ready_waits_for_an_item_and_ends_when_closed(autojump_clock) -> None:
     made = lanes()
-    seen = []
+    seen: list[object] = []
 
     async def hand() -> None:
         try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -23,7 +25,7 @@ def due(**changes: object) -> Due:
     return Due(delivery=tried, token=5, status=503, last_at=NOW - 5)
 
 
-def answered(status: int, **reply: object) -> Outcome:
+def answered(status: int, **reply: Any) -> Outcome:
     return Outcome(reply=Reply(status=status, **reply), request=REQUEST)
 
 
@@ -149,6 +151,7 @@ def test_a_dead_senders_deliveries_are_tried_again_with_the_same_key() -> None:
 
     (fresh,), (old,) = settled.troubles, settled.settles
     assert (fresh.reason, fresh.attempts, fresh.key) == ("sender_died", 1, DELIVERY.key)
+    assert old.trouble
     assert (old.how, old.trouble.attempts) == (Settlement.RETRY, 2)
 
 
