@@ -46,11 +46,14 @@ class Standing:
         return self
 
     async def __aexit__(self, *error: object) -> bool | None:
-        self.receiver.stop()
-        with trio.move_on_after(1.0):
-            while self.receiver.streams:
-                await trio.lowlevel.checkpoint()
-        return await self._beside.__aexit__(*error)  # type: ignore[arg-type]
+        try:
+            self.receiver.stop()
+            with trio.move_on_after(1.0):
+                while self.receiver.streams:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            ended = await self._beside.__aexit__(*error)  # type: ignore[arg-type]
+        return ended
 
     @property
     def url(self) -> str:
