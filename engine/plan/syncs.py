@@ -111,7 +111,7 @@ class SyncPlan:
         event_types: in the order in which they are tried.
         match: ``first`` (the first whose filter passes takes the event) or ``all``.
         enabled: whether it takes events at all.
-        start: where it begins when it is new: ``latest``, ``earliest`` or a time (``start.at``).
+        start: where it begins when it is new: ``latest``, ``earliest``, or epoch seconds.
     """
 
     def __init__(self, name: str, table: schema.Sync, event_types: Sequence[EventTypePlan]) -> None:
@@ -121,7 +121,8 @@ class SyncPlan:
         self.event_types = tuple(event_types)
         self.match = table.match
         self.enabled = table.enabled
-        self.start = table.start
+        at = table.start.at
+        self.start: str | float = str(table.start) if at is None else at
         self._takes_all = table.match == "all"
         self._asked = self.event_types if table.enabled else ()
         self._nothing = _NO_EVENT_TYPE if table.enabled else _DISABLED

@@ -174,3 +174,11 @@ def test_the_keys_of_the_events_of_one_position_differ() -> None:
     first, second = (sync.route(event(track("x"), message_id=name), NOW).deliveries[0] for name in ("m1", "m1#1"))
 
     assert first.key != second.key
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [("latest", "latest"), ("earliest", "earliest"), ("2026-01-01T00:00:00Z", NOW), ("2026-01-01T01:00:00+01:00", NOW)],
+)
+def test_a_new_sync_starts_at_a_word_or_at_epoch_seconds(text: str, start: str | float) -> None:
+    assert orders(more=f'start = "{text}"').start == start
