@@ -100,9 +100,9 @@ class Validator(Reader[Span]):
             inbox.offer(passed)
 
     async def _results(self, good: Sequence[tuple[Logged, dict[str, Any]]]) -> list[Result]:
-        """Return what the functions made of *good*: as stored, or made now and handed to the writer.
+        """Return what the functions made of *good*: as stored, or made now.
 
-        Waits for the disk only if something was derived: a derived event exists once its result is durable.
+        A derived event exists once its result is durable; what else a function did is durable with the cursor.
         """
         stored: dict[int, Result] = {}
         old = [logged.position for logged, _ in good if logged.position <= self._stored_upto]
@@ -116,6 +116,7 @@ class Validator(Reader[Span]):
         return [stored[logged.position] for logged, _ in good]
 
     async def _keep(self, made: list[Result]) -> None:
+        """Hand results to the writer; wait for them only if something was derived."""
         durable = trio.Event()
         errors: list[BaseException] = []
 
@@ -124,8 +125,9 @@ class Validator(Reader[Span]):
                 errors.append(error)
             durable.set()
 
-        self.log.keep(made, done)
-        if any(len(result.events) > 1 for result in made):
+        derived = any(len(result.events) > 1 for result in made)
+        self.log.keep(made, done, soon=derived)
+        if derived:
             await durable.wait()
             if errors:
                 raise errors[0]

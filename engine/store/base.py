@@ -154,8 +154,14 @@ class Log(Protocol):
             ValueError: the positions do not follow ``last``; nothing changed.
         """
 
-    def keep(self, results: Sequence[Result], done: Done) -> None:
-        """Hand over what a user function made of events; the first result for a position is the one that stays.
+    def keep(self, results: Sequence[Result], done: Done, *, soon: bool = True) -> None:
+        """Queue what a user function made of events; the first result for a position is the one that stays.
+
+        Args:
+            results: of one source.
+            done: as for `append`.
+            soon: whether somebody waits for *done*. If not, they are written with the next maintenance transaction, and
+                so before or with any cursor that covers them; `results` sees them at once.
 
         Raises:
             StoreError: the store has failed or is closed.
@@ -172,7 +178,7 @@ class Log(Protocol):
         """
 
     async def results(self, positions: Sequence[int]) -> dict[int, Result]:
-        """Return the stored results of those positions that have one."""
+        """Return the results of those positions that have one, of all that were kept before this call."""
 
     async def accepted(self, since: float, limit: int) -> list[Accepted]:
         """Return the newest *limit* accepted events not older than *since* (epoch seconds), ascending."""

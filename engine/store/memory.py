@@ -229,7 +229,7 @@ class MemoryStore:
         self._room.look(self._contents.used)
         self._token.run_sync_soon(self._written, self._last, done)
 
-    def keep(self, results: Sequence[Result], done: Done) -> None:
+    def keep(self, results: Sequence[Result], done: Done, *, soon: bool = True) -> None:  # noqa: ARG002 - all is soon
         """Take results."""
         self._contents.open()
         for result in results:

@@ -125,6 +125,33 @@ async def test_the_first_result_stays(opened_store: OpenedStore) -> None:
     assert await store.results([]) == {}
 
 
+async def test_results_that_nobody_waits_for_are_seen_at_once(opened_store: OpenedStore) -> None:
+    await opened_store.fill(2)
+    for position in (1, 2):
+        opened_store.store.keep([Result(position=position, outcome="dropped")], lambda _: None, soon=False)
+
+    assert sorted(await opened_store.store.results([1, 2])) == [1, 2]
+
+
+async def test_no_cursor_is_durable_before_the_results_that_it_covers(opened_store: OpenedStore) -> None:
+    told: list[str] = []
+    store = opened_store.store
+    await opened_store.fill(1)
+    store.keep([Result(position=1, outcome="dropped")], telling(told, "result"), soon=False)
+    await store.commit(Change(cursors=(Cursor(source="shop", position=1),)))
+
+    assert told == ["result"]
+
+
+async def test_results_that_nobody_waits_for_are_written_when_the_store_closes(opened_store: OpenedStore) -> None:
+    if not opened_store.store.caps.durable:
+        pytest.skip("it forgets")
+    await opened_store.fill(1)
+    opened_store.store.keep([Result(position=1, outcome="dropped")], lambda _: None, soon=False)
+
+    assert await (await opened_store.again()).results([1]) == {1: Result(position=1, outcome="dropped")}
+
+
 async def test_results_and_events_handed_over_together_keep_their_order(opened_store: OpenedStore) -> None:
     told: list[str] = []
     store = opened_store.store

@@ -40,6 +40,7 @@ class SqliteStore:
         self._last = opened.last
         self._sources = opened.sources
         self._due = Due()
+        self._unwritten = 0  # results that were handed over and are not durable
         for destination, keys, more in opened.due:
             self._due.begin_fill(destination)
             self._due.fill(destination, keys, more=more)
@@ -73,11 +74,18 @@ class SqliteStore:
         self._last += len(events)
         self._writer.submit(Insert(head=writing.LOG, rows=rows, last=self._last, done=done))
 
-    def keep(self, results: Sequence[Result], done: Done) -> None:
+    def keep(self, results: Sequence[Result], done: Done, *, soon: bool = True) -> None:
         """Hand results to the writer."""
         self._writer.check()
+
+        def kept(error: BaseException | None) -> None:
+            self._unwritten -= 1
+            done(error)
+
+        self._unwritten += 1
         rows = [codec.result_values(result) for result in results]
-        self._writer.submit(Insert(head=writing.RESULTS, rows=rows, last=self._last, done=done))
+        insert = Insert(head=writing.RESULTS, rows=rows, last=self._last, done=kept, patient=not soon)
+        self._writer.submit(insert)
 
     async def read(self, source: str, after: int, upto: int, limit: int) -> list[Logged]:
         """Return events of one source, once *upto* is durable."""
@@ -90,6 +98,8 @@ class SqliteStore:
 
     async def results(self, positions: Sequence[int]) -> dict[int, Result]:
         """Return stored results."""
+        if self._unwritten:
+            await self._writer.perform(_nothing)  # behind all that was handed over, patient or not
         return await self._readers.ask(lambda connection: queries.results(connection, positions))
 
     async def accepted(self, since: float, limit: int) -> list[Accepted]:
@@ -188,6 +198,10 @@ class SqliteStore:
             else:
                 self._due.end(hold.id, hold.token)
         return claims
+
+
+def _nothing(_connection: object) -> None:
+    """Write nothing: a transaction to wait for."""
 
 
 def _ignore(_error: BaseException | None) -> None:

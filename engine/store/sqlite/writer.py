@@ -34,12 +34,14 @@ class Insert(msgspec.Struct, kw_only=True):
     Attributes:
         head: one of `INSERTS`.
         last: the log's last position when it was handed over.
+        patient: whether it may wait for the next `Work`, since nobody waits for it.
     """
 
     head: str
     rows: Sequence[tuple[object, ...]]
     last: int
     done: Done
+    patient: bool = False
 
 
 class Work(msgspec.Struct, kw_only=True):
@@ -72,6 +74,7 @@ class Writer:
         self._token = trio.lowlevel.current_trio_token()
         self._inbox: queue.SimpleQueue[Insert | Work | None] = queue.SimpleQueue()
         self._put_off: list[Insert | Work | None] = []
+        self._patient: list[Insert] = []
         self._failure: StoreError | None = None
         self._closed = False
         self._rows = 0
@@ -136,15 +139,26 @@ class Writer:
 
     def _run(self) -> None:
         while (item := self._put_off.pop() if self._put_off else self._inbox.get()) is not None:
-            if isinstance(item, Insert):
-                self._insert(self._gather(item))
-            else:
+            if isinstance(item, Work):
                 self._work(item)
+            elif item.patient:
+                self._wait(item)
+            else:
+                self._insert(self._gather(item))
+            if self._failure is not None:
+                self._insert(self._patient)  # it only tells them
+        self._insert(self._patient)
         try:
             if self._failure is None:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
+
+    def _wait(self, item: Insert) -> None:
+        """Let *item* wait for the next transaction; not beyond one statement's worth of rows."""
+        self._patient.append(item)
+        if sum(len(one.rows) for one in self._patient) >= writing.ROWS:
+            self._insert(self._patient)
 
     def _gather(self, first: Insert) -> list[Insert]:
         """Return *first* and what waits behind it and may share its commit."""
@@ -155,6 +169,9 @@ class Writer:
                 item = self._inbox.get_nowait()
             except queue.Empty:
                 break
+            if isinstance(item, Insert) and item.patient:
+                self._patient.append(item)
+                continue
             if not isinstance(item, Insert) or rows + len(item.rows) > writing.ROWS:
                 self._put_off.append(item)
                 break
@@ -163,6 +180,10 @@ class Writer:
         return group
 
     def _insert(self, group: Sequence[Insert]) -> None:
+        if group is self._patient:
+            self._patient = []
+        if not group:
+            return
         error = self._failure
         if error is None:
             try:
@@ -177,24 +198,27 @@ class Writer:
         several = len(heads) > 1 or many > writing.ROWS
         if several:
             self._connection.execute("BEGIN IMMEDIATE")
-        for head in INSERTS:
-            if head in heads:
-                writing.insert(
-                    self._connection, head, [row for item in group if item.head == head for row in item.rows]
-                )
+        self._put(group, heads)
         if several:
             self._connection.execute("COMMIT")
         self._rows += many
         if self._rows >= LOOK:
             self._look()
 
+    def _put(self, group: Sequence[Insert], heads: set[str]) -> None:
+        for head in INSERTS:
+            if head in heads:
+                writing.insert(
+                    self._connection, head, [row for item in group if item.head == head for row in item.rows]
+                )
+
     def _inserted(self, group: Sequence[Insert], error: StoreError | None) -> None:
         """Tell a whole group; in the trio thread."""
-        if error is None:
-            self._mark.advance(group[-1].last)
-        else:
+        if error is not None:
             self._mark.fail(error)
         for item in group:
+            if error is None and item.head == writing.LOG:
+                self._mark.advance(item.last)
             item.done(error)
 
     def _work(self, work: Work) -> None:
@@ -203,8 +227,11 @@ class Writer:
         if error is None:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._put(self._patient, {item.head for item in self._patient})
                 result = work.run(self._connection)
                 self._connection.execute("COMMIT")
+                self._tell(self._inserted, self._patient, None)
+                self._patient = []
                 self._look()
             except Exception as problem:  # noqa: BLE001 - it is told to the one who waits for it
                 result, error = None, self._undo(problem)
