@@ -23,6 +23,8 @@ OUTCOMES = 2000
 PLACES = 2048
 """Outcomes that may wait to be written; a sender reserves its places before it sends."""
 
+NAP = 0.02
+"""Seconds between looks into a busy inbox: nobody waits for a report, and waking for each would cost more than it."""
 FULL = 1.0
 """Seconds between tries while the disk is full."""
 
@@ -52,13 +54,16 @@ class Archiver(Actor[Report]):
         await slots(len(hands), lambda number: hands[number]())
 
     async def receive(self, message: Report, /) -> None:
-        """Fold *message*, and all that waits behind it."""
+        """Fold *message*, and all that waits behind it; then rest, so that more come together."""
         more: Report | None = message
         while more is not None:
             self.books.fold(more)
             more = self.inbox.take_nowait()
         if self.books.outcomes >= OUTCOMES:
             self._bell.ring()
+        self.inbox.done()
+        if not self.inbox.closed:
+            await self.clock.sleep(NAP)
 
     async def _fold_all(self) -> None:
         await super().run()

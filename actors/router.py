@@ -109,7 +109,7 @@ class Router(Reader[Passed]):
         await lane.room.reserve(places)
         with ExitStack() as undo:
             undo.callback(lane.room.give, places)
-            await self.outlets.archiver.send(routed)
+            await self.outlets.archiver.put(routed)
             undo.pop_all()
         self.follower.place.move(routed.upto)
         if deliveries:

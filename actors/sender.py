@@ -106,7 +106,8 @@ class Sender:
                 if picked:
                     await self._send_all(client, picked, admission)
                     self.port.lanes.done(hand)
-                    self.outlets.bell.ring()
+                    if isinstance(picked[0], Due):
+                        self.outlets.bell.ring()
         except Closed:
             pass
         finally:

@@ -28,7 +28,7 @@ from actors.follower import Follower
 from actors.maintenance import Maintenance
 from actors.overview import overview
 from actors.receiver import Receiver
-from actors.receiver.intake import Door, Intake
+from actors.receiver.intake import Door, Intake, Rules
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
@@ -120,9 +120,11 @@ class Tree:
             self.doors,
             beginning.seen,
             clock,
-            new_id=partial(_new_id, random.SystemRandom()),
-            max_event=int(plan.config.receiver.limits.event),
-            deliver_after_commit=plan.config.deliver_after_commit,
+            partial(_new_id, random.SystemRandom()),
+            Rules(
+                max_event=int(plan.config.receiver.limits.event),
+                deliver_after_commit=plan.config.deliver_after_commit,
+            ),
         )
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock)
         self.control = Control(self, plan.config.console)

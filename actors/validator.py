@@ -80,7 +80,7 @@ class Validator(Reader[Span]):
         blocked = sum(trouble.state is State.BLOCKED for trouble in troubles)
         failed = len(troubles) - blocked
         derived = sum(event.n > 0 for event in events)
-        await self.outlets.archiver.send(
+        await self.outlets.archiver.put(
             Judged(
                 source=span.source,
                 after=span.after,

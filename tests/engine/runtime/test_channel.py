@@ -275,3 +275,14 @@ async def test_a_weighed_inbox_counts_weight_and_lets_one_heavy_message_into_an_
     assert inbox.offer(batch(1, 2, 3))
     assert inbox.offer(batch(4))
     assert not inbox.offer(batch(5))
+
+
+async def test_put_is_a_checkpoint_only_when_the_inbox_is_full(nursery) -> None:
+    inbox: Inbox[Batch] = Inbox("events", 1)
+    with trio.testing.assert_no_checkpoints():
+        await inbox.put(batch(1))
+    nursery.start_soon(inbox.put, batch(2))
+    await wait_all_tasks_blocked()
+    assert inbox.statistics().waiting == 1
+    await inbox.take()
+    assert await inbox.take() == batch(2)
