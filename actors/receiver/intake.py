@@ -23,7 +23,7 @@ from engine.runtime.clock import Clock
 from engine.runtime.mark import Mark
 from engine.store.base import Done, Store
 from engine.store.seen import KNOWN, Seen, key_of
-from engine.wire import MAX_DEPTH
+from engine.wire import MAX_DEPTH, MAX_EVENT
 
 MOST: Final = 256
 """Elements in one submission: what one message of the trunk holds."""
@@ -98,6 +98,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What an intake keeps to.
+
+    Attributes:
+        max_event: bytes of one event's JSON.
+        deliver_after_commit: whether events go on only when durable.
+    """
+
+    max_event: int = MAX_EVENT
+    deliver_after_commit: bool = False
+
+
 class Intake:
     """What all connections submit to; belongs to the tree.
 
@@ -107,20 +119,17 @@ class Intake:
         seen: which messageIds were accepted.
         clock: for ``receivedAt``.
         new_id: returns a messageId for an event without one.
-        max_event: bytes of one event's JSON.
-        deliver_after_commit: whether events go on only when durable.
+        rules: what it keeps to.
     """
 
-    def __init__(  # noqa: PLR0913 - made in one place, by the tree
+    def __init__(
         self,
         store: Store,
         doors: Mapping[str, Door],
         seen: Seen,
         clock: Clock,
-        *,
         new_id: Callable[[], str],
-        max_event: int,
-        deliver_after_commit: bool = False,
+        rules: Rules = Rules(),  # noqa: B008 - frozen
     ) -> None:
         self.store = store
         self.doors = doors
@@ -131,8 +140,8 @@ class Intake:
         """Called when `failed` is set. Must not raise."""
         self.clock = clock
         self._new_id = new_id
-        self._max_event = max_event
-        self._late = deliver_after_commit
+        self._max_event = rules.max_event
+        self._late = rules.deliver_after_commit
         self._keys = {str(key): door for door in doors.values() for key in door.plan.write_keys}
         self._decode = msgspec.json.Decoder().decode
         self._awaiting: list[tuple[int, int, Done]] = []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actors.receiver.frames import Frame, Item
-from actors.receiver.intake import Door, Intake
+from actors.receiver.intake import Door, Intake, Rules
 from engine.messages import Span
 from engine.plan import SourcePlan
 from engine.plugin import Secret
@@ -34,9 +34,8 @@ def intake(store: Store, *doors: Door, clock: Clock | None = None, late: bool = 
         {each.plan.name: each for each in doors or (door(),)},
         Seen(86_400.0, 10_000),
         clock or SystemClock(),
-        new_id=lambda: f"new-{next(numbers)}",
-        max_event=most,
-        deliver_after_commit=late,
+        lambda: f"new-{next(numbers)}",
+        Rules(max_event=most, deliver_after_commit=late),
     )
 
 
