@@ -17,7 +17,8 @@ from msgspec import UNSET
 from engine.errors import MappingFailed
 from engine.lang.dates import iso, to_seconds
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
+_NUMBER = re.compile(r"\s*[+-]?(?:([0-9]+)|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)\s*\Z")
+"""With a group that is there for whole numbers."""
 _LONGEST_NUMBER = 100
 _LONGEST_SHOWN = 60
 _EXACT = 1e15
@@ -41,7 +42,7 @@ def cast(value: Any, kind: str) -> Any:
         CastError: it cannot be that.
         KeyError: *kind* is none of `KINDS` (checked at load).
     """
-    convert = _CONVERTERS[kind]
+    convert = CONVERTERS[kind]
     if value is None or value is UNSET:
         return value
     return convert(value)
@@ -56,6 +57,25 @@ def text_of(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     return msgspec.json.encode(value).decode()
+
+
+def to_json(value: Any) -> str:
+    """Return *value*, which is JSON, as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def parse_json(value: Any) -> Any:
+    """Return what a JSON text stands for; what is no text is returned as it is.
+
+    Raises:
+        MappingFailed: a text that is not JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        raise MappingFailed(f"not JSON: {shown(value)}") from None
 
 
 def shown(value: Any) -> str:
@@ -73,8 +93,8 @@ def _number(value: Any) -> int | float:
         return int(value)
     if isinstance(value, (int, float)):
         return _finite(value, value)
-    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and _NUMBER.match(text := value.strip()):
-        return int(text) if text.lstrip("+-").isdigit() else _finite(float(text), value)
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and (found := _NUMBER.match(value)):
+        return int(value) if found.lastindex else _finite(float(value), value)
     raise CastError(value, "number")
 
 
@@ -137,7 +157,7 @@ def _date(value: Any) -> str:
     return iso(seconds)
 
 
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "number": _number,
     "integer": _integer,
     "string": text_of,
@@ -146,5 +166,6 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "array": _array,
     "date": _date,
 }
-KINDS = frozenset(_CONVERTERS)
+"""By kind, what `cast` does with a value that is neither missing nor null."""
+KINDS = frozenset(CONVERTERS)
 """What a value can be cast to."""

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import msgspec
@@ -20,24 +19,25 @@ from msgspec import UNSET
 from engine.errors import LangError, did_you_mean, one_of
 from engine.lang import compare
 from engine.lang.caret import pointed
-from engine.lang.compare import Test
-from engine.lang.path import Getter, Path, getter, parse
+from engine.lang.operands import (
+    ARGUMENTS,
+    Call,
+    Clause,
+    Compared,
+    Constant,
+    Field,
+    Member,
+    Operand,
+    Standing,
+    constant_of,
+    paths_of,
+)
+from engine.lang.path import Path, parse
 from engine.lang.tokens import WORDS, Token, tokenize
 
 _LONGEST = 10_000
 _DEEPEST = 50
 _COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
-_VALUES: dict[str, Callable[[Any], Any]] = {
-    "length": compare.length,
-    "lowercase": compare.lowercase,
-    "typeof": compare.type_name,
-}
-_TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "contains": compare.contains,
-    "starts_with": compare.starts_with,
-    "ends_with": compare.ends_with,
-}
-_ARGUMENTS = {"exists": 1, "match": 2} | dict.fromkeys(_VALUES, 1) | dict.fromkeys(_TESTS, 2)
 
 
 class Leaf(msgspec.Struct, frozen=True):
@@ -45,13 +45,17 @@ class Leaf(msgspec.Struct, frozen=True):
 
     Attributes:
         text: as written.
-        test: whether it holds for an event.
+        clause: what it compares.
         paths: the references in it.
     """
 
     text: str
-    test: Test
+    clause: Clause
     paths: tuple[Path, ...]
+
+    def test(self, event: dict[str, Any]) -> bool:
+        """Return whether it holds for *event*; never raises."""
+        return self.clause.test(event)
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -67,26 +71,6 @@ class Group(msgspec.Struct, frozen=True):
 
 
 Node: TypeAlias = Leaf | Group
-
-
-class _Operand(msgspec.Struct, frozen=True):
-    """One side of a comparison, or an argument.
-
-    Attributes:
-        token: where it begins.
-        get: its value for an event.
-        paths: the references in it.
-        constant: its value when it is the same for every event, else UNSET.
-        is_test: whether it is true or false, so that it may stand alone.
-        path: the reference, when it is nothing else.
-    """
-
-    token: Token
-    get: Getter
-    paths: tuple[Path, ...] = ()
-    constant: Any = UNSET
-    is_test: bool = False
-    path: Path | None = None
 
 
 def parse_filter(text: str) -> Node:
@@ -148,48 +132,50 @@ class _Parser:
         return node
 
     def _comparison(self) -> Leaf:
+        first = self.token
         left = self._operand()
         sign = self.token
         if sign.kind == "sign" and sign.text in _COMPARISONS:
             self.at += 1
             self._refuse_double_sign(sign)
+            second = self.token
             right = self._operand(f"a value after '{sign.text}'")
-            test = self._compared(sign, left, right)
-            return Leaf(self._since(left), test, left.paths + right.paths)
+            clause = _straight(sign.text, left, right)
+            if sign.text in compare.ORDERS and isinstance(constant_of(clause.right), (bool, type(None))):
+                literal = first if clause.left is right else second
+                self._fail(f"'{sign.text}' compares numbers or strings, not {literal.text}", literal)
+            return Leaf(self._since(first), clause, paths_of(left, right))
         if sign.kind == "word" and sign.text in {"in", "not"} and self._is_membership():
-            return self._membership(left)
-        if not left.is_test:
-            self._fail_without_sign(left)
-        return Leaf(self._since(left), left.get, left.paths)
+            return self._membership(first, left)
+        if not isinstance(left, Call) or not left.is_test:
+            self._fail_without_sign(first)
+        return Leaf(self._since(first), Standing(left), paths_of(left))
 
     def _is_membership(self) -> bool:
         return self.token.text == "in" or self.tokens[self.at + 1].text == "in"
 
-    def _membership(self, left: _Operand) -> Leaf:
-        negated = self._take("word", "not")
+    def _membership(self, first: Token, left: Operand) -> Leaf:
+        is_negated = self._take("word", "not")
         self.at += 1
-        choices = self._list("in")
-        paths = left.paths + tuple(path for choice in choices for path in choice.paths)
-        test = _member(left, choices)
-        return Leaf(self._since(left), (lambda event: not test(event)) if negated else test, paths)
+        choices = [operand for _, operand in self._list("in")]
+        return Leaf(self._since(first), Member(left, tuple(choices), is_negated), paths_of(left, *choices))
 
-    def _list(self, word: str) -> list[_Operand]:
+    def _list(self, word: str) -> list[tuple[Token, Operand]]:
         self._expect("(", f"'(' after '{word}'")
-        found = [self._operand(f"a value after '{word} ('")]
+        found = [(self.token, self._operand(f"a value after '{word} ('"))]
         while self._take("sign", ","):
-            found.append(self._operand("a value after ','"))
+            found.append((self.token, self._operand("a value after ','")))
         self._expect(")", "',' or ')'")
         return found
 
-    def _operand(self, wanted: str = "a reference, a value or a function") -> _Operand:
+    def _operand(self, wanted: str = "a reference, a value or a function") -> Operand:
         token = self.token
         if token.kind in {"string", "number", "constant"}:
             self.at += 1
-            return _Operand(token, lambda _event: token.value, constant=token.value)
+            return Constant(token.value)
         if token.kind == "reference":
             self.at += 1
-            path = self._reference(token)
-            return _Operand(token, getter(path), (path,), path=path)
+            return Field(self._reference(token))
         if token.kind == "function":
             return self._function(token)
         if token.kind == "word" and token.text in WORDS:
@@ -202,54 +188,31 @@ class _Parser:
         except LangError as error:
             raise pointed(error.what, self.text, token.start + error.column) from None
 
-    def _function(self, name: Token) -> _Operand:
-        if name.text not in _ARGUMENTS:
-            self._fail(f"unknown function '{name.text}': {did_you_mean(name.text, _ARGUMENTS) or one_of(_ARGUMENTS)}")
+    def _function(self, name: Token) -> Call:
+        if name.text not in ARGUMENTS:
+            self._fail(f"unknown function '{name.text}': {did_you_mean(name.text, ARGUMENTS) or one_of(ARGUMENTS)}")
         self.depth += 1
         if self.depth > _DEEPEST:
             self._fail(f"more than {_DEEPEST} levels of functions")
         self.at += 1
         given = self._list(name.text)
         self.depth -= 1
-        wanted = _ARGUMENTS[name.text]
+        wanted = ARGUMENTS[name.text]
         if len(given) != wanted:
             plural = "" if wanted == 1 else "s"
             self._fail(f"'{name.text}' takes {wanted} argument{plural}, not {len(given)}", name)
-        return self._applied(name, given)
-
-    def _applied(self, name: Token, given: Sequence[_Operand]) -> _Operand:
-        paths = tuple(path for argument in given for path in argument.paths)
-        get = given[0].get
-        if name.text in _VALUES:
-            value = _VALUES[name.text]
-            return _Operand(name, lambda event: value(get(event)), paths)
-        if name.text == "exists":
-            if given[0].path is None:
-                self._fail("'exists' takes a field reference", given[0].token)
-            return _Operand(name, lambda event: not compare.is_missing(get(event)), paths, is_test=True)
-        if name.text == "match":
-            if not isinstance(given[1].constant, str):
-                self._fail("the pattern of 'match' is a string", given[1].token)
-            matches = compare.glob(given[1].constant)
-            return _Operand(name, lambda event: matches(get(event)), paths, is_test=True)
-        test, part = _TESTS[name.text], given[1].get
-        return _Operand(name, lambda event: test(get(event), part(event)), paths, is_test=True)
-
-    def _compared(self, sign: Token, left: _Operand, right: _Operand) -> Test:
-        text = sign.text
-        if left.constant is not UNSET and right.constant is UNSET:
-            left, right, text = right, left, compare.MIRRORED[text]
-        if text in compare.ORDERS and isinstance(right.constant, (bool, type(None))):
-            self._fail(f"'{sign.text}' compares numbers or strings, not {right.token.text}", right.token)
-        test = _sided(text, left, right)
-        return (lambda event: not test(event)) if text == "!=" else test
+        if name.text == "exists" and not isinstance(given[0][1], Field):
+            self._fail("'exists' takes a field reference", given[0][0])
+        if name.text == "match" and not isinstance(constant_of(given[1][1]), str):
+            self._fail("the pattern of 'match' is a string", given[1][0])
+        return Call(name.text, tuple(operand for _, operand in given))
 
     def _refuse_double_sign(self, sign: Token) -> None:
         if sign.text == "=" and self.token.text == "=" and self.token.start == sign.end:
             self._fail("'==' is written '='", sign)
 
-    def _since(self, left: _Operand) -> str:
-        return self.text[left.token.start : self.tokens[self.at - 1].end]
+    def _since(self, first: Token) -> str:
+        return self.text[first.start : self.tokens[self.at - 1].end]
 
     def _take(self, kind: str, text: str) -> bool:
         if self.token.kind != kind or self.token.text != text:
@@ -261,8 +224,8 @@ class _Parser:
         if not self._take("sign", sign):
             self._fail(f"expected {wanted}")
 
-    def _fail_without_sign(self, left: _Operand) -> NoReturn:
-        what = f"expected an operator after '{self._since(left)}'"
+    def _fail_without_sign(self, first: Token) -> NoReturn:
+        what = f"expected an operator after '{self._since(first)}'"
         if self.token.kind == "word":
             word = self.token.text
             what += f": if '{word}' belongs to the name, write the name in brackets, as in ['x {word} y']"
@@ -283,26 +246,8 @@ class _Parser:
         raise pointed(what, self.text, (token or self.token).start + 1)
 
 
-def _sided(sign: str, left: _Operand, right: _Operand) -> Test:
-    """Return the test for one sign; that of ``!=`` is the one of ``=``, to be negated."""
-    get, other, constant = left.get, right.get, right.constant
-    if sign in compare.ORDERS:
-        if constant is not UNSET:
-            return compare.orders_constant(sign, get, constant)
-        return lambda event: compare.ordered(sign, get(event), other(event))
-    if constant is not UNSET:
-        return compare.equals_constant(get, constant)
-    return lambda event: compare.equal(get(event), other(event))
-
-
-def _member(left: _Operand, choices: Sequence[_Operand]) -> Test:
-    get = left.get
-    if all(choice.constant is not UNSET for choice in choices):
-        return compare.one_of_constants(get, [choice.constant for choice in choices])
-    getters = [choice.get for choice in choices]
-
-    def member(event: dict[str, Any]) -> bool:
-        value = get(event)
-        return any(compare.equal(value, choice(event)) for choice in getters)
-
-    return member
+def _straight(sign: str, left: Operand, right: Operand) -> Compared:
+    """Return the comparison with a lone constant on its right side."""
+    if constant_of(left) is not UNSET and constant_of(right) is UNSET:
+        return Compared(compare.MIRRORED[sign], right, left)
+    return Compared(sign, left, right)

@@ -14,8 +14,6 @@ from typing import Any
 
 from msgspec import UNSET
 
-from engine.lang.path import Getter
-
 Test = Callable[[dict[str, Any]], bool]
 
 ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -91,14 +89,13 @@ def ends_with(value: Any, part: Any) -> bool:
     return isinstance(value, str) and isinstance(part, str) and value.endswith(part)
 
 
-def glob(pattern: str) -> Callable[[Any], bool]:
-    r"""Return a test for strings that match all of *pattern*.
+def glob(pattern: str) -> re.Pattern[str]:
+    r"""Return the expression for strings that match all of *pattern*.
 
     ``*`` is any text, ``?`` one character, ``[a-z]`` one of a set and ``[!a-z]`` one outside it; a backslash takes the
     next character as it is. fnmatch's translation does not backtrack into an earlier ``*``.
     """
-    compiled = re.compile(fnmatch.translate(_GLOB_SPECIAL.sub(_as_fnmatch, pattern)))
-    return lambda value: isinstance(value, str) and compiled.match(value) is not None
+    return re.compile(fnmatch.translate(_GLOB_SPECIAL.sub(_as_fnmatch, pattern)))
 
 
 def _as_fnmatch(found: re.Match[str]) -> str:
@@ -107,53 +104,11 @@ def _as_fnmatch(found: re.Match[str]) -> str:
     return f"[{found[1]}]" if found[1] in "*?[" else found[1]
 
 
-def equals_constant(get: Getter, constant: Any) -> Test:
-    """Return a test of one side against a constant, without the detour through `equal`."""
-    if constant is None:
-        return lambda event: is_missing(get(event))
-    if isinstance(constant, bool):
-        return lambda event: get(event) is constant
-    if isinstance(constant, str):
-        return lambda event: bool(get(event) == constant)
-
-    def number(event: dict[str, Any]) -> bool:
-        value = get(event)
-        return bool(value == constant) and value is not True and value is not False
-
-    return number
+def matches(value: Any, pattern: str) -> bool:
+    """Return whether the string *value* matches all of *pattern*, see `glob`."""
+    return isinstance(value, str) and glob(pattern).match(value) is not None
 
 
-def orders_constant(sign: str, get: Getter, constant: Any) -> Test:
-    """Return a test of one side's order against a number or string."""
-    order = ORDERS[sign]
-    if isinstance(constant, str):
-
-        def string(event: dict[str, Any]) -> bool:
-            value = get(event)
-            return type(value) is str and order(value, constant)
-
-        return string
-
-    def number(event: dict[str, Any]) -> bool:
-        kind = type(value := get(event))
-        return (kind is int or kind is float) and order(value, constant)
-
-    return number
-
-
-def one_of_constants(get: Getter, constants: Sequence[Any]) -> Test:
-    """Return a test for membership in a list of constants."""
-    if all(isinstance(constant, str) for constant in constants):
-        strings = frozenset(constants)
-
-        def string(event: dict[str, Any]) -> bool:
-            value = get(event)
-            return type(value) is str and value in strings
-
-        return string
-
-    def any_type(event: dict[str, Any]) -> bool:
-        value = get(event)
-        return any(equal(value, constant) for constant in constants)
-
-    return any_type
+def member(value: Any, choices: Sequence[Any]) -> bool:
+    """Return whether *value* equals one of *choices*."""
+    return any(equal(value, choice) for choice in choices)

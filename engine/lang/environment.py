@@ -11,6 +11,7 @@ What differs from the library, and why:
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -18,19 +19,24 @@ from typing import Any, TextIO
 
 from liquid import Environment, RenderContext
 from liquid.ast import Node
+from liquid.builtin.expressions import tokenize
 from liquid.builtin.expressions.filtered import Filter, FilteredExpression, TernaryFilteredExpression
 from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoTag
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
+from liquid.parser import get_parser
+from liquid.stream import TokenStream
 from liquid.template import BoundTemplate
+from liquid.token import TOKEN_DOT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_WORD, Token
 from liquid.utils import ReadOnlyChainMap
 
 from engine.errors import LangError, MappingFailed, did_you_mean
 from engine.lang.caret import pointed
 from engine.lang.cast import KINDS
 from engine.lang.functions import LONGEST_TEXT, OWN, on_text, stringify
+from engine.lang.regex import PatternError, compiled
 
 LONGEST_TEMPLATE = 4_000
 WIDEST_RANGE = 1_000
@@ -39,7 +45,7 @@ MOST_FILTERS = 8
 
 _REMOVED_TAGS = ("include", "render", "tablerow")
 _CURLY = re.compile("[\u2018\u2019\u201c\u201d]")
-_RESERVED_NAME = re.compile(r"\.\s*(empty|blank|contains|and|or|not|in|true|false|nil|null|with|for|as|if|else)\b")
+_IDENTIFIER = re.compile(r"\w[\w-]*\??\Z")
 
 
 class _Context(RenderContext):
@@ -61,8 +67,28 @@ class _OutputNode(OutputNode):
         return buffer.write(stringify(self.expression.evaluate(context)))
 
 
+class _Stream(TokenStream):
+    """A template's tokens, whose expressions may have fields that are called like Liquid's words."""
+
+    def into_inner(self, *, tag: Token | None = None, eat: bool = True) -> TokenStream:
+        return _named(super().into_inner(tag=tag, eat=eat))
+
+
 class _Output(Output):
     node_class = _OutputNode
+
+    def parse(self, stream: TokenStream) -> OutputNode:
+        token, expression = stream.eat(TOKEN_OUTPUT), stream.expect(TOKEN_EXPRESSION)
+        tokens = _named(TokenStream(tokenize(expression.value, expression)))
+        return self.node_class(token, FilteredExpression.parse(self.env, tokens))
+
+
+def _named(tokens: TokenStream) -> TokenStream:
+    """Make what follows a dot a name: in ``row.empty`` and ``row.contains`` the library sees its own words."""
+    for position, (dot, token) in enumerate(itertools.pairwise(tokens.tokens), 1):
+        if dot.kind == TOKEN_DOT and token.kind == token.value and _IDENTIFIER.match(token.value):
+            tokens.tokens[position] = token._replace(kind=TOKEN_WORD)
+    return tokens
 
 
 class _EchoTag(EchoTag):
@@ -101,6 +127,9 @@ class Dialect(Environment):
             if convert.__module__ == "liquid.builtin.filters.string" and name != "slice":
                 self.filters[name] = on_text(convert)
         self.filters.update(OWN)
+
+    def _parse(self, source: str) -> list[Node]:
+        return get_parser(self).parse(_Stream(self.tokenizer()(source)))
 
     def compile(self, text: str) -> BoundTemplate:
         """Parse *text* and check what the library checks only when it renders.
@@ -193,8 +222,8 @@ def _check_constants(name: str, values: list[Any], text: str, column: int) -> No
         raise pointed(f"'cast' knows no '{constant}': {near}", text, column)
     if name in {"regex_replace", "regex_test"}:
         try:
-            re.compile(constant)
-        except re.error as error:
+            compiled(constant)
+        except PatternError as error:
             raise pointed(f"the pattern of '{name}' is wrong: {error}", text, column) from None
 
 
@@ -202,10 +231,7 @@ def _syntax(error: LiquidError, text: str) -> LangError:
     """Return the library's syntax error as ours, with the hint that the text calls for."""
     what = str(error.message)
     index = error.token.start_index if error.token else -1
-    curly, reserved = _CURLY.search(text), _RESERVED_NAME.search(text)
+    curly = _CURLY.search(text)
     if curly:
         return pointed("a curly quote: write ' or \"", text, curly.start() + 1)
-    if reserved:
-        what += f": a field that is called '{reserved[1]}' is written ['{reserved[1]}']"
-        index = reserved.start(1)
     return pointed(what, text, index + 1) if index >= 0 else LangError(what)

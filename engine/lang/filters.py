@@ -11,13 +11,13 @@ and ``!=`` is the negation of ``=``, so true where something is missing. Arrays 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.lang.clauses import Leaf, Node, parse_filter
 from engine.lang.compare import Test
+from engine.lang.inline import compiled_filter
 from engine.lang.path import Path
 
 
@@ -44,9 +44,14 @@ class Filter:
 
     def __init__(self, text: str, root: Node) -> None:
         self.text = text
-        self.test: Test = _compiled(root)
+        self.test: Test = compiled_filter(root)
+        self._root = root
         self._leaves = tuple(_leaves(root))
         self.references: tuple[Path, ...] = tuple(dict.fromkeys(path for leaf in self._leaves for path in leaf.paths))
+
+    def interpret(self, event: dict[str, Any]) -> bool:
+        """Do what `test` does, clause by clause: the reference for tests."""
+        return _holds(self._root, event)
 
     def explain(self, event: dict[str, Any]) -> list[Clause]:
         """Return every comparison in order, each with its own answer."""
@@ -72,27 +77,10 @@ def _leaves(node: Node) -> list[Leaf]:
     return [leaf for part in node.parts for leaf in _leaves(part)]
 
 
-def _compiled(node: Node) -> Test:
+def _holds(node: Node, event: dict[str, Any]) -> bool:
     if isinstance(node, Leaf):
-        return node.test
-    tests = [_compiled(part) for part in node.parts]
+        return node.test(event)
     if node.word == "not":
-        inner = tests[0]
-        return lambda event: not inner(event)
-    return _joined(_both if node.word == "and" else _either, tests)
-
-
-def _joined(join: Callable[[Test, Test], Test], tests: Sequence[Test]) -> Test:
-    """Join in halves: n tests nest log n deep, and no loop is set up per event."""
-    if len(tests) == 1:
-        return tests[0]
-    middle = len(tests) // 2
-    return join(_joined(join, tests[:middle]), _joined(join, tests[middle:]))
-
-
-def _both(left: Test, right: Test) -> Test:
-    return lambda event: left(event) and right(event)
-
-
-def _either(left: Test, right: Test) -> Test:
-    return lambda event: left(event) or right(event)
+        return not _holds(node.parts[0], event)
+    join = all if node.word == "and" else any
+    return join(_holds(part, event) for part in node.parts)

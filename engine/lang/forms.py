@@ -6,15 +6,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET
 
 from engine.errors import MappingFailed
+from engine.lang.cast import parse_json, to_json
 from engine.lang.compare import a_type, is_missing
 from engine.lang.path import Path
-from engine.lang.template import Template, Variables
+from engine.lang.template import Variables
+
+if TYPE_CHECKING:
+    from engine.lang.rendering import Template
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -64,9 +68,9 @@ class Fallback(msgspec.Struct, frozen=True):
 
     def evaluate(self, root: Any, variables: Variables) -> Any:
         """Return the inner value or what stands for it."""
-        return self.otherwise(self.inner.evaluate(root, variables))
+        return self.finish(self.inner.evaluate(root, variables))
 
-    def otherwise(self, value: Any) -> Any:
+    def finish(self, value: Any) -> Any:
         """Return *value*, or what stands for it when it is missing.
 
         Raises:
@@ -154,7 +158,85 @@ class Array(msgspec.Struct, frozen=True):
         return [value for value in found if value is not UNSET]
 
 
-Form: TypeAlias = Constant | Reference | Templated | Fallback | Each | Merge | Object | Array
+class Flattened(msgspec.Struct, frozen=True):
+    """An object's inner objects and arrays as fields of its own: ``{"address.city": …, "tags.0": …}``.
+
+    What is empty leaves nothing, as in Segment's ``@flatten``.
+
+    Attributes:
+        inner: what is flattened.
+        text: as it was written, for the error.
+        separator: between the names.
+        omit_arrays: whether arrays stay as they are.
+    """
+
+    inner: Form
+    text: str
+    separator: str = "."
+    omit_arrays: bool = False
+
+    def evaluate(self, root: Any, variables: Variables) -> Any:
+        """Return the flat object."""
+        return self.finish(self.inner.evaluate(root, variables))
+
+    def finish(self, value: Any) -> Any:
+        """Return *value* flat; missing and null stay what they are.
+
+        Raises:
+            MappingFailed: it is no object.
+        """
+        if is_missing(value):
+            return value
+        if not isinstance(value, dict):
+            raise MappingFailed(f"'flatten' needs an object, and {self.text} is {a_type(value)}")
+        found: dict[str, Any] = {}
+        self._add(found, "", value)
+        return found
+
+    def _add(self, found: dict[str, Any], prefix: str, value: dict[str, Any] | list[Any]) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            name = f"{prefix}{key}"
+            if isinstance(inner, dict) or (isinstance(inner, list) and not self.omit_arrays):
+                self._add(found, f"{name}{self.separator}", inner)
+            else:
+                found[name] = inner
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A value as JSON text; missing and null stay what they are."""
+
+    inner: Form
+
+    def evaluate(self, root: Any, variables: Variables) -> Any:
+        """Return the text."""
+        return self.finish(self.inner.evaluate(root, variables))
+
+    def finish(self, value: Any) -> Any:
+        """Return *value* as JSON text."""
+        return value if is_missing(value) else to_json(value)
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """What a JSON text stands for; what is no text stays as it is."""
+
+    inner: Form
+
+    def evaluate(self, root: Any, variables: Variables) -> Any:
+        """Return the value."""
+        return self.finish(self.inner.evaluate(root, variables))
+
+    def finish(self, value: Any) -> Any:
+        """Return what the text *value* stands for.
+
+        Raises:
+            MappingFailed: it is not JSON.
+        """
+        return parse_json(value)
+
+
+Form: TypeAlias = (
+    Constant | Reference | Templated | Fallback | Each | Merge | Object | Array | Flattened | Encoded | Parsed
+)
 
 
 class FieldFailed(MappingFailed):

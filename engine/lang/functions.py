@@ -12,19 +12,19 @@ import datetime as dt
 import functools
 import hashlib
 import hmac
-import re
+import math
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from liquid.builtin.filters.math import times as library_times
 from liquid.filter import sequence_filter
 from liquid.undefined import is_undefined
 from msgspec import UNSET
 
 from engine.errors import MappingFailed
-from engine.lang.cast import KINDS, cast, shown, text_of
+from engine.lang.cast import KINDS, cast, parse_json, shown, text_of, to_json
 from engine.lang.dates import iso, to_seconds
+from engine.lang.regex import is_found, replaced
 
 LONGEST_TEXT = 1_048_576
 """Characters a filter may produce; far above an event's own size limit."""
@@ -51,6 +51,22 @@ def plain(value: Any) -> Any:
 
 _JSON_SCALARS = frozenset({str, int, float, bool, type(None)})
 _JSON = _JSON_SCALARS | {dict, list}
+
+
+def finished(value: Any) -> Any:
+    """Return an output's value as JSON knows it.
+
+    Raises:
+        MappingFailed: a number that JSON has not, or that is absurdly large.
+    """
+    kind = type(value)
+    if kind is str or kind is dict or kind is bool:
+        return value
+    if kind is float and not math.isfinite(value):
+        raise MappingFailed(f"the result is {value}, and JSON has no infinity and no NaN")
+    if kind is int and value.bit_length() > MOST_BITS:
+        raise MappingFailed("the result is a number of more than 300 digits")
+    return plain(value)
 
 
 def stringify(value: Any) -> str:
@@ -93,17 +109,8 @@ def _times(value: Any, factor: Any) -> Any:
     return product
 
 
-def _parse_json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
-        raise MappingFailed(f"not JSON: {shown(value)}") from None
-
-
 def _to_json(value: Any) -> str:
-    return _fits(msgspec.json.encode(value).decode())
+    return _fits(to_json(value))
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -127,16 +134,11 @@ def _base64(value: Any) -> str:
 
 
 def _regex_replace(value: Any, pattern: Any, replacement: Any = "") -> str:
-    r"""Replace every match; ``$1`` and ``\1`` stand for a group."""
-    text, expression = text_of(value), re.compile(text_of(pattern))
-    template = re.sub(r"\$([0-9]{1,2})", r"\\g<\1>", text_of(replacement))
-    matches = sum(1 for _ in expression.finditer(text))
-    _check(len(text) + matches * (len(template) + len(text) if "\\" in template else len(template)))
-    return expression.sub(template, text)
+    return replaced(text_of(value), text_of(plain(pattern)), text_of(plain(replacement)), LONGEST_TEXT)
 
 
 def _regex_test(value: Any, pattern: Any) -> bool:
-    return re.search(text_of(pattern), text_of(value)) is not None
+    return is_found(text_of(value), text_of(plain(pattern)))
 
 
 def _seconds(value: Any) -> float:
@@ -215,22 +217,26 @@ def _check(length: int) -> None:
         raise MappingFailed(f"the text would have {length} characters, more than {LONGEST_TEXT}")
 
 
-OWN: dict[str, LiquidFilter] = {
+CONVERTING: dict[str, tuple[LiquidFilter, str]] = {
+    "cast": (_cast, "any"),
+    "parse_json": (parse_json, "any"),
+    "to_json": (_to_json, "clean"),
+    "json": (_to_json, "clean"),
+    "sha256": (_sha256, "clean"),
+    "md5": (_md5, "clean"),
+    "hmac_sha256": (_hmac_sha256, "clean"),
+    "base64": (_base64, "clean"),
+    "regex_replace": (_regex_replace, "clean"),
+    "regex_test": (_regex_test, "clean"),
+    "date": (_date, "clean"),
+    "to_unix": (_to_unix, "clean"),
+    "to_unix_ms": (_to_unix_ms, "clean"),
+    "to_iso": (_to_iso, "clean"),
+}
+"""Our filters that let missing and null through, by name; "clean" if what they give is JSON that needs no look."""
+
+OWN: dict[str, LiquidFilter] = {name: _passing(convert) for name, (convert, _) in CONVERTING.items()} | {
     "times": _times,
-    "cast": _passing(_cast),
-    "parse_json": _passing(_parse_json),
-    "to_json": _passing(_to_json),
-    "json": _passing(_to_json),
-    "sha256": _passing(_sha256),
-    "md5": _passing(_md5),
-    "hmac_sha256": _passing(_hmac_sha256),
-    "base64": _passing(_base64),
-    "regex_replace": _passing(_regex_replace),
-    "regex_test": _passing(_regex_test),
-    "date": _passing(_date),
-    "to_unix": _passing(_to_unix),
-    "to_unix_ms": _passing(_to_unix_ms),
-    "to_iso": _passing(_to_iso),
     "append": _append,
     "prepend": _prepend,
     "replace": _replacing(-1),

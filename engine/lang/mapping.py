@@ -3,7 +3,8 @@
 A mapping is a table of target = value. A string is a field reference, or a template if it has ``{{`` or ``{%``; numbers
 and booleans are constants; arrays nest. A table is a *form* if its keys are exactly those of one: ``{value}``,
 ``{variable}``, ``{each, as}``, ``{from[, default, when_missing]}``, ``{template[, default, when_missing]}``,
-``{merge}``, ``{object}``; any other table is a nested object. Missing is left out, null is kept.
+``{merge}``, ``{flatten[, separator, omit_arrays]}``, ``{to_json}``, ``{parse_json}``, ``{object}``; any other table is
+a nested object. Missing is left out, null is kept.
 """
 
 from __future__ import annotations
@@ -18,7 +19,19 @@ from msgspec import UNSET
 from engine.errors import HeadraceError, LangError, MappingFailed
 from engine.lang.compare import a_type, type_name
 from engine.lang.compiled import compiled_object
-from engine.lang.forms import Array, Each, Fallback, Form, Merge, Object, Reference, Templated
+from engine.lang.forms import (
+    Array,
+    Each,
+    Encoded,
+    Fallback,
+    Flattened,
+    Form,
+    Merge,
+    Object,
+    Parsed,
+    Reference,
+    Templated,
+)
 from engine.lang.path import Path, from_keys, parse
 from engine.lang.reading import Reader
 
@@ -190,7 +203,7 @@ def _references(form: Form, base: tuple[str | int, ...]) -> Iterator[Path]:
         yield from_keys((*base, *form.path.keys)) if base else form.path
     elif isinstance(form, Templated):
         yield from form.template.references
-    elif isinstance(form, Fallback):
+    elif isinstance(form, Fallback | Flattened | Encoded | Parsed):
         yield from _references(form.inner, base)
     elif isinstance(form, Each):
         yield from _references(form.source, base)

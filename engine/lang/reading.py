@@ -8,12 +8,26 @@ from typing import Any
 from msgspec import UNSET
 
 from engine.errors import LangError, did_you_mean, one_of
-from engine.lang.forms import Array, Constant, Each, Fallback, Form, Merge, Object, Reference, Templated
+from engine.lang.forms import (
+    Array,
+    Constant,
+    Each,
+    Encoded,
+    Fallback,
+    Flattened,
+    Form,
+    Merge,
+    Object,
+    Parsed,
+    Reference,
+    Templated,
+)
 from engine.lang.path import parse
 from engine.lang.template import compile_template, is_template
 
 WHEN_MISSING = ("omit", "null", "fail")
 _OPTIONAL = frozenset({"default", "when_missing"})
+_FLATTEN = frozenset({"separator", "omit_arrays"})
 _DEEPEST = 30
 
 
@@ -82,7 +96,16 @@ class Reader:
         for word in ("from", "template"):
             if keys - _OPTIONAL == {word}:
                 return self._fallback(word, table)
-        return self.object(table, place)
+        return self._converted(table, place) or self.object(table, place)
+
+    def _converted(self, table: dict[str, Any], place: str) -> Form | None:
+        """Read a form that converts another; None for an object."""
+        keys = frozenset(table)
+        if keys == {"to_json"}:
+            return Encoded(self.value(table["to_json"], _below(place, "to_json")))
+        if keys == {"parse_json"}:
+            return Parsed(self.value(table["parse_json"], _below(place, "parse_json")))
+        return self._flatten(table, place) if keys - _FLATTEN == {"flatten"} else None
 
     def _variable(self, name: Any) -> Constant:
         if not isinstance(name, str) or name not in self._variables:
@@ -104,6 +127,16 @@ class Reader:
             raise LangError("'merge' is an array of references and objects")
         place = _below(place, "merge")
         return Merge(tuple(self.value(part, f"{place}[{position}]") for position, part in enumerate(parts)))
+
+    def _flatten(self, table: dict[str, Any], place: str) -> Flattened:
+        separator, omit_arrays = table.get("separator", "."), table.get("omit_arrays", False)
+        if not isinstance(separator, str):
+            raise LangError("'separator' is a string")
+        if not isinstance(omit_arrays, bool):
+            raise LangError("'omit_arrays' is true or false")
+        text = table["flatten"]
+        inner = self.value(text, _below(place, "flatten"))
+        return Flattened(inner, _named(inner, text) if isinstance(text, str) else "it", separator, omit_arrays)
 
     def _fallback(self, word: str, table: dict[str, Any]) -> Form:
         text, policy = table[word], table.get("when_missing", "omit")

@@ -111,13 +111,6 @@ def test_a_template_gives_a_typed_value_or_text(text, value):
             "a curly quote: write ' or \"\n    {{ row.x | cast: \u2018number\u2019 }}\n                     ^",
         ),
         (
-            "{{ row.empty }}",
-            (
-                "expected an identifier, found empty: a field that is called 'empty' is written ['empty']\n"
-                "    {{ row.empty }}\n           ^"
-            ),
-        ),
-        (
             "{{ row.x | caste: 'a' }}",
             "unknown filter 'caste': did you mean 'cast'?\n    {{ row.x | caste: 'a' }}\n               ^",
         ),
@@ -143,7 +136,7 @@ def test_a_template_gives_a_typed_value_or_text(text, value):
         (
             "{{ row.x | regex_test: '(' }}",
             (
-                "the pattern of 'regex_test' is wrong: missing ), unterminated subpattern at position 0\n"
+                "the pattern of 'regex_test' is wrong: missing ): (\n"
                 "    {{ row.x | regex_test: '(' }}\n               ^"
             ),
         ),
