@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,6 +73,21 @@ def warn(text: str) -> None:
 def counted(count: int, word: str) -> str:
     """Return ``1 case`` or ``2 cases``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def columns(cells: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return *cells*, given line by line, as lines of text.
+
+    The first *left* columns begin where their place begins; the others, which are numbers, end where it ends.
+    """
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
 
 
 def say_json(value: Any) -> None:

@@ -121,6 +121,7 @@ class Demo:
 
         key = str(next(iter(ready.tree.plan.config.sources.values())).write_keys[0])
         say("a morning in a small shop: events go in over WebSocket, out to two webhooks and a file")
+        sys.stdout.flush()
         with screen() as draw:
             async with Beside() as nursery:
                 nursery.start_soon(self._watch, ready.tree, draw)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from engine.cli.common import say
+from engine.cli.common import columns, say
 from engine.client.send import Progress
 from engine.observe.balance import Equation
 from engine.observe.status import Status, SyncStatus
@@ -55,21 +55,6 @@ def ledger(books: Sequence[Equation]) -> list[str]:
     """Return each equation with its numbers and whether it holds."""
     cells = [(line.scope, line.text(), "balanced" if line.balanced else "NOT BALANCED") for line in books]
     return columns(cells, left=3)
-
-
-def columns(cells: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Return *cells*, given line by line, as lines of text.
-
-    The first *left* columns begin where their place begins; the others, which are numbers, end where it ends.
-    """
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
 
 
 def _cells(sync: SyncStatus) -> tuple[str, ...]:

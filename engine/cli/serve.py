@@ -14,8 +14,10 @@ import msgspec
 from cyclopts import App
 
 from engine.cli.common import DEFAULT, ConfigFile, data_folder, read_plan, say
+from engine.errors import HeadraceError
 from engine.plan import Plan
 from engine.registry import Registry
+from engine.units import Address
 
 if TYPE_CHECKING:
     from engine.cli import House
@@ -82,6 +84,8 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
 
     async with AsyncExitStack() as stack:
         tree = await _grow(plan, registry, house, stack)
+        await _probe("receiver", plan.config.receiver.listen)
+        await _probe("console", plan.config.console.listen)
         gc.collect()
         gc.freeze()  # what lives as long as the process is not looked through at every collection
         ended = trio.Event()
@@ -120,6 +124,23 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
     wishes = [Wish(sync=sync.name, source=sync.source, start=sync.start) for sync in plan.syncs.values()]
     beginning = await begin(store, wishes, Seen(dedup.window, dedup.max), retention, clock.wall())
     return house.tree(plan, store, beginning, clock, registry.sources(), random.random)
+
+
+async def _probe(table: str, address: Address) -> None:
+    """Refuse an address that cannot be listened on, before any actor tries it again and again.
+
+    Raises:
+        HeadraceError: says which, and where to change it.
+    """
+    import trio  # noqa: PLC0415 - as in `start`
+
+    try:
+        listeners = await trio.open_tcp_listeners(address.port, host=address.host)
+    except OSError as error:
+        hint = f"stop who listens there, or change [{table}] listen"
+        raise HeadraceError(f"cannot listen on {address}: {error.strerror or error}\n    {hint}") from None
+    for listener in listeners:
+        await listener.aclose()
 
 
 def _no_reload() -> None:

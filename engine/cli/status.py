@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from engine.cli.asking import NotRunning, ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_config, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, read_config, say, say_json
 from engine.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -103,50 +103,48 @@ def _sync(
 
 def show(status: Status) -> None:
     """Print *status* as tables for a person."""
-    from rich.console import Console  # noqa: PLC0415 - machines need none of it
-    from rich.table import Table  # noqa: PLC0415
-
-    console = Console()
     head = "running" if status.running else "not running; this is what the store has"
-    console.print(f"headrace is {head}: {status.last:,} events accepted, {status.used / 2**20:,.1f} MiB used")
+    say(f"headrace is {head}: {status.last:,} events accepted, {status.used / 2**20:,.1f} MiB used")
     if status.full:
-        console.print(f"[bold]events are refused:[/bold] {status.full}")
-    for title, columns, lines in _tables(status):
-        table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-        for line in lines:
-            table.add_row(*line)
-        console.print(table)
+        say(f"EVENTS ARE REFUSED: {status.full}")
+    for table in (_sources(status), _syncs(status), _destinations(status)):
+        say("")
+        for line in table:
+            say(line)
 
 
-def _tables(status: Status) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Return (title, columns, lines) of each table."""
-    sources = [
-        [one.name, one.state or "-", f"{one.passed:,}", f"{one.blocked:,}", f"{one.failed:,}", f"{one.lag:,}"]
+def _sources(status: Status) -> list[str]:
+    titles = ("source", "state", "passed", "blocked", "failed", "lag")
+    lines = [
+        (one.name, one.state or "-", *(f"{count:,}" for count in (one.passed, one.blocked, one.failed, one.lag)))
         for one in status.sources
     ]
-    syncs = [
-        [
-            one.name,
-            f"{one.source} → {one.destination}",
+    return columns([titles, *lines], left=2)
+
+
+def _syncs(status: Status) -> list[str]:
+    titles = ("sync", "state", "delivered", "filtered", "archived", "pending", "lag", "oldest", "last delivery")
+    lines = [
+        (
+            f"{one.name}: {one.source} → {one.destination}",
             one.state or "-",
-            *(f"{count:,}" for count in (one.matched, sum(one.filtered.values()), one.delivered, one.archived)),
-            f"{one.pending:,}",
-            f"{one.lag:,}",
+            *(f"{count:,}" for count in (one.delivered, sum(one.filtered.values()), one.archived)),
+            *(f"{count:,}" for count in (one.pending, one.lag)),
             _age(one.oldest_pending),
             _age(None if one.last_delivery is None else max(time.time() - one.last_delivery, 0.0)),
-        ]
+        )
         for one in status.syncs
     ]
-    destinations = [
-        [one.name, one.type, one.state or "-", f"{one.waiting:,}", f"{one.in_flight:,}", one.reason]
+    return columns([titles, *lines], left=2)
+
+
+def _destinations(status: Status) -> list[str]:
+    titles = ("destination", "type", "state", "waiting", "in flight", "")
+    lines = [
+        (one.name, one.type, one.state or "-", f"{one.waiting:,}", f"{one.in_flight:,}", f"  {one.reason}")
         for one in status.destinations
     ]
-    fates = ["matched", "filtered", "delivered", "archived", "pending"]
-    return [
-        ("sources", ["name", "state", "passed", "blocked", "failed", "lag"], sources),
-        ("syncs", ["name", "", "state", *fates, "lag", "oldest", "last delivery"], syncs),
-        ("destinations", ["name", "type", "state", "waiting", "in flight", "why"], destinations),
-    ]
+    return columns([titles, *lines], left=3)
 
 
 def _age(seconds: float | None) -> str:
