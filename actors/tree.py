@@ -121,10 +121,7 @@ class Tree:
             beginning.seen,
             clock,
             partial(_new_id, random.SystemRandom()),
-            Rules(
-                max_event=int(plan.config.receiver.limits.event),
-                deliver_after_commit=plan.config.deliver_after_commit,
-            ),
+            _rules(plan),
         )
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock)
         self.control = Control(self, plan.config.console)
@@ -292,6 +289,11 @@ class Tree:
 def _events(stretch: Stretch) -> int:
     """Return what a stretch weighs in an inbox; one without events still takes a place."""
     return len(stretch.events) or 1
+
+
+def _rules(plan: Plan) -> Rules:
+    limits = plan.config.receiver.limits
+    return Rules(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
 
 
 def _new_id(chance: random.Random) -> str:

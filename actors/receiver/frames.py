@@ -21,6 +21,9 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 """What decoding can raise because of what a client sent."""
 
 
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+
+
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
     """The elements of one frame or request, in order, and what was said of all of them.
 
@@ -109,24 +112,30 @@ def _as_json(packed: bytes | msgspec.Raw) -> Item:
         value = msgspec.msgpack.decode(packed)
     except UNREADABLE as error:
         return Refusal(code="bad_request", message=f"the event does not parse: {error}")
-    if fault := _unsayable(value, 0):
+    if fault := _unsayable([value], 0):
         return Refusal(code="bad_request", message=f"JSON cannot say {fault}")
     return msgspec.json.encode(value)
 
 
-def _unsayable(value: Any, depth: int) -> str:
+def _unsayable(value: dict[Any, Any] | list[Any], depth: int) -> str:
     """Return the first thing in *value* that has no JSON, or ""."""
-    if depth > MAX_DEPTH:
+    if depth > MAX_DEPTH + 1:
         return f"what is nested deeper than {MAX_DEPTH}"
     if isinstance(value, dict):
-        for key, member in value.items():
-            if not isinstance(key, str):
-                return f"a key of type {type(key).__name__}"
-            if fault := _unsayable(member, depth + 1):
-                return fault
-        return ""
-    if isinstance(value, list):
-        return next((fault for member in value if (fault := _unsayable(member, depth + 1))), "")
-    if isinstance(value, float):
-        return "" if math.isfinite(value) else f"the number {value}"
-    return "" if value is None or isinstance(value, str | bool | int) else f"a value of type {type(value).__name__}"
+        odd = next((key for key in value if type(key) is not str), None)
+        if odd is not None:
+            return f"a key of type {type(odd).__name__}"
+        value = list(value.values())
+    for member in value:
+        kind = type(member)
+        if kind in _PLAIN:
+            continue
+        if kind is dict or kind is list:
+            fault = _unsayable(member, depth + 1)
+        elif kind is float:
+            fault = "" if math.isfinite(member) else f"the number {member}"
+        else:
+            fault = f"a value of type {kind.__name__}"
+        if fault:
+            return fault
+    return ""
