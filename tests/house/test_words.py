@@ -87,6 +87,7 @@ ALLOWED = (
     Allowed("transform", "engine/plan/*.py", "what a user's function is called: `transform_events`"),
     Allowed("transform", "plugins/functions/*.py", "what a user's function is called: `transform_events`"),
     Allowed("rule", "engine/lang/contract.py", "what of a contract was violated"),
+    Allowed("rule", "actors/receiver/*.py", "what an intake keeps to"),
     Allowed("rule", "engine/lang/path.py", "of the grammar"),
     Allowed("rule", "engine/store/*", "how a settlement changes what is kept"),
     Allowed("condition", "engine/runtime/*.py", "a child's: starting, running, restarting, stopped"),
