@@ -28,7 +28,7 @@ from actors.follower import Follower
 from actors.maintenance import Maintenance
 from actors.overview import overview
 from actors.receiver import Receiver
-from actors.receiver.intake import Door, Intake, Rules
+from actors.receiver.intake import Door, Intake, Terms
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
@@ -121,7 +121,7 @@ class Tree:
             beginning.seen,
             clock,
             partial(_new_id, random.SystemRandom()),
-            _rules(plan),
+            _terms(plan),
         )
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock)
         self.control = Control(self, plan.config.console)
@@ -291,9 +291,9 @@ def _events(stretch: Stretch) -> int:
     return len(stretch.events) or 1
 
 
-def _rules(plan: Plan) -> Rules:
+def _terms(plan: Plan) -> Terms:
     limits = plan.config.receiver.limits
-    return Rules(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
+    return Terms(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
 
 
 def _new_id(chance: random.Random) -> str:

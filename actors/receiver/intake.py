@@ -98,7 +98,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What an intake keeps to.
 
     Attributes:
@@ -119,7 +119,7 @@ class Intake:
         seen: which messageIds were accepted.
         clock: for ``receivedAt``.
         new_id: returns a messageId for an event without one.
-        rules: what it keeps to.
+        terms: what it keeps to.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Intake:
         seen: Seen,
         clock: Clock,
         new_id: Callable[[], str],
-        rules: Rules = Rules(),  # noqa: B008 - frozen
+        terms: Terms = Terms(),  # noqa: B008 - frozen
     ) -> None:
         self.store = store
         self.doors = doors
@@ -140,8 +140,8 @@ class Intake:
         """Called when `failed` is set. Must not raise."""
         self.clock = clock
         self._new_id = new_id
-        self._max_event = rules.max_event
-        self._late = rules.deliver_after_commit
+        self._max_event = terms.max_event
+        self._late = terms.deliver_after_commit
         self._keys = {str(key): door for door in doors.values() for key in door.plan.write_keys}
         self._decode = msgspec.json.Decoder().decode
         self._awaiting: list[tuple[int, int, Done]] = []

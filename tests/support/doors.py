@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actors.receiver.frames import Frame, Item
-from actors.receiver.intake import Door, Intake, Rules
+from actors.receiver.intake import Door, Intake, Terms
 from engine.messages import Span
 from engine.plan import SourcePlan
 from engine.plugin import Secret
@@ -35,7 +35,7 @@ def intake(store: Store, *doors: Door, clock: Clock | None = None, late: bool = 
         Seen(86_400.0, 10_000),
         clock or SystemClock(),
         lambda: f"new-{next(numbers)}",
-        Rules(max_event=most, deliver_after_commit=late),
+        Terms(max_event=most, deliver_after_commit=late),
     )
 
 
