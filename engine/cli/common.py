@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.cli import House
 
 ConfigFile = Annotated[Path, Parameter(name=["--config", "-c"], help="The configuration file.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for machines.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=False, help="Print JSON, for machines.")]
 DEFAULT = Path("config.toml")
 STDIN = "/dev/stdin"
 """What a user names with a hyphen."""

@@ -50,8 +50,10 @@ def put(app: App, house: House) -> None:
     @app.command(name="demo")
     def demo(
         *,
-        keep: Annotated[bool, Parameter(negative="", help="Leave it running afterwards, to try things.")] = False,
-        speed: Annotated[AsRate, Parameter(help="Events a second.")] = SPEED,
+        keep: Annotated[
+            bool, Parameter(negative="", show_default=False, help="Leave it running afterwards, to try things.")
+        ] = False,
+        speed: Annotated[AsRate, Parameter(show_default=Rate.written, help="Events a second.")] = SPEED,
     ) -> int:
         """Run a sample morning of a small shop through Headrace, in a temporary folder.
 

@@ -49,9 +49,11 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
     def list_(
         *,
         config: ConfigFile = DEFAULT,
-        sync: Annotated[str, Parameter(help="Only this sync.")] = "",
-        state: Annotated[tuple[States, ...], Parameter(help="Only these states.")] = (),
-        reason: Annotated[str, Parameter(help="Only this reason, for example rejected_400.")] = "",
+        sync: Annotated[str, Parameter(show_default=False, help="Only this sync.")] = "",
+        state: Annotated[
+            tuple[States, ...], Parameter(show_default=False, negative="", help="Only these states.")
+        ] = (),
+        reason: Annotated[str, Parameter(show_default=False, help="Only this reason, for example rejected_400.")] = "",
         limit: Annotated[int, Parameter(help="At most so many, the newest first.")] = 100,
         json: AsJson = False,
     ) -> int:
@@ -72,7 +74,8 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         from engine.store.opening import open_reader  # noqa: PLC0415
 
         wanted = Selection(sync=sync, states=tuple(State(one) for one in state), reason=reason, limit=limit)
-        troubles = open_reader(data_folder(read_config(config, secrets=False))).list(wanted)
+        with open_reader(data_folder(read_config(config, secrets=False))) as reader:
+            troubles = reader.list(wanted)
         for trouble in troubles:
             if json:
                 say_json(_entry(trouble))

@@ -26,7 +26,9 @@ def put(app: App, house: House) -> None:
         /,
         *,
         config: ConfigFile = DEFAULT,
-        source: Annotated[str, Parameter(help="The source it comes by, if there are several.")] = "",
+        source: Annotated[
+            str, Parameter(show_default=False, help="The source it comes by, if there are several.")
+        ] = "",
         json: AsJson = False,
     ) -> int:
         """Explain what would become of an event: contract, functions, filters, payload and request.

@@ -36,7 +36,7 @@ def screen() -> Iterator[Draw]:
 
 
 def standing(status: Status, sent: Progress | None) -> list[str]:
-    """Return how the engine stands: a headline, and a line for each sync."""
+    """Return how the engine stands: all in all, and each sync."""
     counts = {
         "received": sum(source.read for source in status.sources),
         "acked": sent.acked if sent else 0,
@@ -46,9 +46,9 @@ def standing(status: Status, sent: Progress | None) -> list[str]:
         "archived": sum(sync.archived for sync in status.syncs) + sum(source.failed for source in status.sources),
         "pending": sum(sync.pending + sync.lag for sync in status.syncs),
     }
-    head = "   ".join(f"{name} {count:,}" for name, count in counts.items())
+    head = columns([tuple(counts), tuple(f"{count:,}" for count in counts.values())], left=0)
     titles = ("sync", "to", "delivered", "filtered", "archived", "pending", "p50", "p99")
-    return [head, "", *columns([titles, *(_cells(sync) for sync in status.syncs)], left=2)]
+    return [*head, "", *columns([titles, *(_cells(sync) for sync in status.syncs)], left=2)]
 
 
 def ledger(books: Sequence[Equation]) -> list[str]:

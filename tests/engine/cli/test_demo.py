@@ -104,7 +104,8 @@ def test_the_screen_shows_every_fate_and_the_latencies():
     )
 
     assert standing(status, Progress(acked=1410)) == [
-        "received 1,418   acked 1,410   blocked 3   filtered 9   delivered 1,400   archived 3   pending 3",
+        "received  acked  blocked  filtered  delivered  archived  pending",
+        "   1,418  1,410        3         9      1,400         3        3",
         "",
         "sync    to    delivered  filtered  archived  pending     p50         p99",
         "orders  crm       1,400         9         2        3  2.5 ms  1,038.6 ms",
