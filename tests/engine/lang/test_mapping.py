@@ -4,8 +4,6 @@ import datetime as dt
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.errors import MappingFailed
 from engine.lang.mapping import MappingErrors, check_fields, compile_mapping
@@ -269,43 +267,3 @@ def test_the_fields_of_a_destination_are_checked_all_at_once():
         "'list' must be an array, and is an object"
     )
     check_fields({"id": "x", "gone": 0, "null": ""}, fields)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.text("a1.", max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
-    max_leaves=6,
-)
-EVENTS = st.dictionaries(st.sampled_from("ab"), JSON, max_size=2)
-TEXTS = st.sampled_from(
-    ["a", "a.b", "b.a.b", "a[0]", "b.0.a", "{{ row.a }}", "{{ row.a.b | cast: 'number' }}", "x{{ row.b }}"]
-)
-FORMS = st.recursive(
-    TEXTS | st.integers() | st.builds(lambda value: {"value": value}, JSON),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=2),
-        st.dictionaries(st.sampled_from(["p", "q"]), inner, max_size=2),
-        st.builds(lambda source, shape: {"each": source, "as": shape}, TEXTS, inner),
-        st.builds(lambda parts: {"merge": parts}, st.lists(inner, min_size=1, max_size=2)),
-        st.builds(
-            lambda source, policy: {"from": source, "when_missing": policy}, TEXTS, st.sampled_from(["null", "fail"])
-        ),
-        st.builds(lambda source, default: {"from": source, "default": default}, TEXTS, JSON),
-    ),
-    max_leaves=6,
-)
-
-
-def outcome(apply, event):
-    try:
-        return repr(apply(event))
-    except MappingFailed as error:
-        return f"failed: {error}"
-
-
-@settings(max_examples=400)
-@given(st.dictionaries(st.sampled_from(["x", "y'\"", "z"]), FORMS, max_size=3), st.lists(EVENTS, max_size=3))
-def test_the_compiled_mapping_agrees_with_its_forms(tree, events):
-    mapping = compile_mapping(tree, variables={})
-    for event in events:
-        assert outcome(mapping.apply, event) == outcome(mapping.interpret, event)
