@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus, source_tallies, tallies
+from engine.store.base import Progress, Waiting
 
 if TYPE_CHECKING:
     from actors.tree import Tree
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 async def overview(tree: Tree) -> Status:
     """Return the status of a running tree; counts are as of the last maintenance transaction."""
     counts = await tree.store.meta.counts()
-    oldest = await tree.store.ledger.oldest()
+    waiting = await tree.store.ledger.waiting()
+    pages = {page.sync: page for page in await tree.store.meta.progress()}
     states = tree.supervisor.states()
     usage = tree.store.usage()
     return Status(
@@ -23,7 +25,7 @@ async def overview(tree: Tree) -> Status:
         free=usage.free,
         full=usage.full,
         sources=tuple(_source(tree, name, counts) for name in tree.plan.sources),
-        syncs=tuple([await _sync(tree, name, counts, oldest.get(name)) for name in tree.plan.syncs]),
+        syncs=tuple([await _sync(tree, pages[name], counts, waiting.get(name)) for name in tree.plan.syncs]),
         destinations=tuple(_destination(tree, name) for name in tree.plan.destinations),
         restarts={name: state.restarts for name, state in states.items() if state.restarts},
     )
@@ -43,11 +45,12 @@ def _source(tree: Tree, name: str, counts: dict[tuple[str, str], int]) -> Source
     )
 
 
-async def _sync(tree: Tree, name: str, counts: dict[tuple[str, str], int], retrying: float | None) -> SyncStatus:
+async def _sync(tree: Tree, page: Progress, counts: dict[tuple[str, str], int], waiting: Waiting | None) -> SyncStatus:
+    name = page.sync
     sync = tree.plan.syncs[name]
     port = tree.ports[sync.destination]
     latency = port.latency[name]
-    since = [moment for moment in (retrying, *await _unsettled(tree, name)) if moment is not None]
+    since = [*await _unsettled(tree, name), *([waiting.since] if waiting else [])]
     return SyncStatus(
         name=name,
         source=sync.source,
@@ -59,7 +62,7 @@ async def _sync(tree: Tree, name: str, counts: dict[tuple[str, str], int], retry
         last_delivery=port.last_delivery.get(name),
         p50=latency.quantile(0.5),
         p99=latency.quantile(0.99),
-        **tallies(counts, name),
+        **tallies(counts, name, pending=len(page.open) + (waiting.count if waiting else 0)),
     )
 
 

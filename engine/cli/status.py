@@ -61,12 +61,14 @@ def read_status(config: Path) -> Status:
 def _stored(loaded: Loaded) -> Status:
     """Return what the store of an engine that does not run has; lags are at most as large."""
     from engine.observe.status import DestinationStatus, SourceStatus, Status, source_tallies  # noqa: PLC0415
+    from engine.store.base import Progress  # noqa: PLC0415
     from engine.store.opening import open_reader  # noqa: PLC0415
 
     with open_reader(data_folder(loaded)) as reader:
         counts, usage, last = reader.counts(), reader.usage(), reader.last()
         judged = {cursor.source: cursor.position for cursor in reader.cursors()}
-        pages = {page.sync: page for page in reader.progress()}
+        pages = {(page.sync, page.source): page for page in reader.progress()}
+        retrying = {sync: waiting.count for sync, waiting in reader.waiting().items()}
     config = loaded.config
     return Status(
         running=False,
@@ -78,26 +80,31 @@ def _stored(loaded: Loaded) -> Status:
             for name in config.sources
         ),
         syncs=tuple(
-            _sync(name, sync, pages.get(name), judged.get(sync.source, 0), counts)
+            _sync(
+                sync,
+                # One whose source was changed has not begun: a sync is its name and its source.
+                pages.get((name, sync.source)) or Progress(sync=name, source=sync.source, high=last),
+                judged.get(sync.source, 0),
+                counts,
+                retrying.get(name, 0),
+            )
             for name, sync in config.syncs.items()
         ),
         destinations=tuple(DestinationStatus(name=name, type=each.type) for name, each in config.destinations.items()),
     )
 
 
-def _sync(
-    name: str, sync: Sync, page: Progress | None, judged: int, counts: Mapping[tuple[str, str], int]
-) -> SyncStatus:
-    """Return one sync that does not run; one without a page has not begun."""
+def _sync(sync: Sync, page: Progress, judged: int, counts: Mapping[tuple[str, str], int], retrying: int) -> SyncStatus:
+    """Return one sync that does not run."""
     from engine.observe.status import SyncStatus, tallies  # noqa: PLC0415 - as above
 
     return SyncStatus(
-        name=name,
-        source=sync.source,
+        name=page.sync,
+        source=page.source,
         destination=sync.destination,
-        lag=max(judged - page.high, 0) if page else 0,
-        open=len(page.open) if page else 0,
-        **tallies(counts, name),
+        lag=max(judged - page.high, 0),
+        open=len(page.open),
+        **tallies(counts, page.sync, pending=len(page.open) + retrying),
     )
 
 

@@ -113,10 +113,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 FATES = ("created", "delivered", "archived", "discarded", "erased")
 
 
-def tallies(counts: Mapping[tuple[str, str], int], sync: str) -> dict[str, Any]:
-    """Return the counts of one sync, as fields of its `SyncStatus`; pending is created less every fate."""
+def tallies(counts: Mapping[tuple[str, str], int], sync: str, *, pending: int) -> dict[str, Any]:
+    """Return the counts of one sync, as fields of its `SyncStatus`.
+
+    Args:
+        counts: as the store has them.
+        sync: its name.
+        pending: open deliveries and retrying rows, counted one by one: created less every fate, if the books balance.
+    """
     own: Counter[str] = Counter({name: count for (scope, name), count in counts.items() if scope == f"sync:{sync}"})
-    pending = own["created"] - own["delivered"] - own["archived"] - own["discarded"] - own["erased"]
     filtered = {name.removeprefix("filtered."): count for name, count in own.items() if name.startswith("filtered.")}
     return {"filtered": filtered, "matched": own["matched"], "pending": pending} | {name: own[name] for name in FATES}
 

@@ -96,6 +96,18 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     archive_size: int = 0
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync's retrying rows.
+
+    Attributes:
+        count: how many there are.
+        since: epoch seconds at which the oldest of their events was received.
+    """
+
+    count: int
+    since: float
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """How full the store is, in bytes.
 
@@ -244,8 +256,11 @@ class Ledger(Protocol):
     async def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
         """Return one row, or None."""
 
-    async def oldest(self) -> dict[str, float]:
-        """Return for each sync with retrying rows when the oldest of their events was received, in epoch seconds."""
+    async def waiting(self) -> dict[str, Waiting]:
+        """Return for each sync with retrying rows how many they are, and since when the oldest waits.
+
+        Counted, not kept: with the open deliveries it is what the books' ``pending`` must be.
+        """
 
     async def retry(self, selection: Selection, now: float) -> int:
         """Make archived rows that have a payload due at once, with attempts at 0 and the same id; return how many.

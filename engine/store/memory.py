@@ -12,7 +12,20 @@ import trio
 from engine.errors import StoreError, StoreFull
 from engine.messages import Attempt, Claim, Logged, Result, State, Trouble
 from engine.store import books
-from engine.store.base import Accepted, Caps, Change, Cursor, Done, Ledger, Meta, Progress, Retention, Selection, Usage
+from engine.store.base import (
+    Accepted,
+    Caps,
+    Change,
+    Cursor,
+    Done,
+    Ledger,
+    Meta,
+    Progress,
+    Retention,
+    Selection,
+    Usage,
+    Waiting,
+)
 from engine.store.due import Due
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
@@ -90,12 +103,14 @@ class MemoryLedger:
         found = [attempt for attempt in self._contents.attempts if position in attempt.positions]
         return tuple(sorted(found, key=lambda attempt: attempt.at))
 
-    async def oldest(self) -> dict[str, float]:
-        """Return since when the oldest retrying row of each sync waits."""
+    async def waiting(self) -> dict[str, Waiting]:
+        """Count each sync's retrying rows."""
         await trio.lowlevel.checkpoint()
-        waiting = [trouble for trouble in self._contents.troubles.values() if trouble.state is State.RETRYING]
-        waiting.sort(key=lambda trouble: -trouble.received_at)
-        return {trouble.sync: trouble.received_at for trouble in waiting}
+        since: dict[str, list[float]] = {}
+        for trouble in self._contents.troubles.values():
+            if trouble.state is State.RETRYING:
+                since.setdefault(trouble.sync, []).append(trouble.received_at)
+        return {sync: Waiting(count=len(moments), since=min(moments)) for sync, moments in since.items()}
 
     async def retry(self, selection: Selection, now: float) -> int:
         """Make matching rows due."""

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import StoreError
 from engine.messages import Attempt, Settlement, Stage, State
-from engine.store.base import Change, Selection
+from engine.store.base import Change, Selection, Waiting
 from tests.support.stores import NOW, OpenedStore, changed, event, key_of, progress, settle, trouble
 
 ALL = Selection()
@@ -213,7 +213,7 @@ async def test_what_belongs_to_a_sync_that_is_gone_is_archived_and_forgotten(ope
     assert await store.meta.forget([progress(0)], "sync_removed", NOW + 6) == 0
 
 
-async def test_the_oldest_event_that_waits_is_known_for_each_sync(opened_store: OpenedStore) -> None:
+async def test_what_waits_is_counted_for_each_sync_with_the_oldest_of_it(opened_store: OpenedStore) -> None:
     await opened_store.trouble(
         trouble(1, State.ARCHIVED),
         trouble(2, received_at=NOW - 7),
@@ -222,7 +222,10 @@ async def test_the_oldest_event_that_waits_is_known_for_each_sync(opened_store: 
         trouble(5, received_at=NOW - 1 / 7, sync="refunds"),
     )
 
-    assert await opened_store.store.ledger.oldest() == {"orders": NOW - 9, "refunds": NOW - 1 / 7}
+    assert await opened_store.store.ledger.waiting() == {
+        "orders": Waiting(count=3, since=NOW - 9),
+        "refunds": Waiting(count=1, since=NOW - 1 / 7),
+    }
 
 
 async def test_reopening_keeps_everything_and_releases_every_claim(opened_store: OpenedStore) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from engine.messages import Attempt, Trouble
 from engine.store import books
-from engine.store.base import Selection
+from engine.store.base import Selection, Waiting
 from engine.store.sqlite import queries
 from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.rewriting import Rewriter
@@ -23,9 +23,9 @@ class SqliteLedger:
         """Return the attempts for a position."""
         return await self._readers.ask(partial(queries.attempts, position=position))
 
-    async def oldest(self) -> dict[str, float]:
-        """Return since when the oldest retrying row of each sync waits."""
-        return await self._readers.ask(queries.oldest)
+    async def waiting(self) -> dict[str, Waiting]:
+        """Count each sync's retrying rows."""
+        return await self._readers.ask(queries.waiting)
 
     async def retry(self, selection: Selection, now: float) -> int:
         """Make matching rows due."""

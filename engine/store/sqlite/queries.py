@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from engine.messages import Attempt, Logged, Result, State, Trouble
 from engine.store import books
-from engine.store.base import Accepted, Cursor, Progress, Selection
+from engine.store.base import Accepted, Cursor, Progress, Selection, Waiting
 from engine.store.books import Standing
 from engine.store.due import Key
 from engine.store.sqlite import codec
@@ -182,14 +182,13 @@ def due_destinations(connection: sqlite3.Connection) -> list[str]:
     return [destination for (destination,) in found]
 
 
-def oldest(connection: sqlite3.Connection) -> dict[str, float]:
-    """Return for each sync with retrying rows when the oldest of their events was received."""
-    return dict(
-        connection.execute(
-            "SELECT sync, min(received_at) FROM troubles INDEXED BY troubles_waiting"
-            " WHERE state = 'retrying' GROUP BY sync"
-        ).fetchall()
-    )
+def waiting(connection: sqlite3.Connection) -> dict[str, Waiting]:
+    """Return for each sync with retrying rows how many they are, and since when the oldest waits."""
+    found = connection.execute(
+        "SELECT sync, count(*), min(received_at) FROM troubles INDEXED BY troubles_waiting"
+        " WHERE state = 'retrying' GROUP BY sync"
+    ).fetchall()
+    return {sync: Waiting(count=count, since=since) for sync, count, since in found}
 
 
 def attempts(connection: sqlite3.Connection, position: int) -> tuple[Attempt, ...]:

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from engine.errors import StoreError
 from engine.messages import Attempt, Trouble
-from engine.store.base import Cursor, Progress, Selection, Usage
+from engine.store.base import Cursor, Progress, Selection, Usage, Waiting
 from engine.store.room import free_bytes
 from engine.store.sqlite import connect, migrations, queries
 
@@ -62,9 +62,9 @@ class Reader:
         """Return the attempts for a position, the oldest first."""
         return self._ask(partial(queries.attempts, position=position))
 
-    def oldest(self) -> dict[str, float]:
-        """Return since when the oldest retrying row of each sync waits, as `Ledger.oldest`."""
-        return self._ask(queries.oldest)
+    def waiting(self) -> dict[str, Waiting]:
+        """Count each sync's retrying rows, as `Ledger.waiting`."""
+        return self._ask(queries.waiting)
 
     def cursors(self) -> tuple[Cursor, ...]:
         """Return every source's cursor."""
