@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
-import trio
 
 from engine.plugin import (
     Delivery,
@@ -26,6 +26,7 @@ from engine.plugin import (
 )
 from plugins.lines_file import LinesFile, Rotation
 from plugins.ndjson import delivery_line, payload_line
+from plugins.turns import Turns
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -78,7 +79,7 @@ class File(Destination[FileSettings]):
         rotation = Rotation(size=settings.rotate, every=settings.rotate_every, keep=settings.keep)
         self._file = LinesFile(Path(settings.path), rotation, wall)
         self._line = delivery_line if settings.format == "delivery" else payload_line
-        self._turn = trio.Lock()
+        self._turns = Turns()
 
     def bounds(self) -> Limits:
         """Return the limits with the batch that the settings ask for."""
@@ -87,11 +88,10 @@ class File(Destination[FileSettings]):
     async def send(self, batch: Sequence[Delivery]) -> Sequence[Item]:
         """Write a line for each of *batch* and wait until they are on the disk: all of them, or none."""
         lines = [self._line(delivery) for delivery in batch]
-        async with self._turn:
-            try:
-                await trio.to_thread.run_sync(self._file.append, lines)
-            except OSError as error:
-                return [_later(self.settings.path, error)] * len(batch)
+        try:
+            await self._turns.take(partial(self._file.append, lines))
+        except OSError as error:
+            return [_later(self.settings.path, error)] * len(batch)
         return [Item(verdict=Verdict.DELIVERED)] * len(batch)
 
     async def aclose(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal
-
-import trio
 
 from engine.plugin import Delivery, Destination, EventType, Item, Limits, Settings, Verdict
 from plugins.ndjson import delivery_line
+from plugins.turns import Turns
 
 
 class LogSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,14 +31,13 @@ class Log(Destination[LogSettings]):
     def __init__(self, settings: LogSettings, name: str) -> None:
         """Take *settings*; the stream is looked up by each batch."""
         super().__init__(settings, name)
-        self._turn = trio.Lock()
+        self._turns = Turns()
 
     async def send(self, batch: Sequence[Delivery]) -> Sequence[Item]:
         """Write a line for each of *batch*; one that cannot be written fails them all, to be tried again."""
         text = b"".join([delivery_line(delivery) for delivery in batch]).decode()
-        async with self._turn:
-            # A pipe that nobody reads must stop neither the engine (hence a thread) nor its end (hence abandoned).
-            await trio.to_thread.run_sync(self._write, text, abandon_on_cancel=True)
+        # A pipe that nobody reads must stop neither the engine (hence a thread) nor its end (hence abandoned).
+        await self._turns.take(partial(self._write, text), abandon=True)
         return [Item(verdict=Verdict.DELIVERED)] * len(batch)
 
     async def aclose(self) -> None:

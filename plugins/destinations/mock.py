@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import msgspec
-import trio
 
 from engine.plugin import (
     Delivery,
@@ -140,6 +139,8 @@ class Mock(Destination[MockSettings]):
         Raises:
             ConnectionResetError: a step with ``reset``.
         """
+        import trio  # noqa: PLC0415 - who only checks a configuration needs no event loop
+
         step = next(self._steps)
         self.seen.append(Seen(batch=tuple(batch), answer=step.title()))
         await trio.sleep(self._latency(step))
