@@ -5,7 +5,7 @@ What differs from the library, and why:
 * ``now`` and ``today`` are not defined, and ``date`` works in UTC: a mapping is a pure function of the event;
 * ``include``, ``render`` and ``tablerow`` are not there: there are no files to include, and no HTML;
 * arrays and objects are written as JSON, whole floats as ``12``;
-* a range is at most 1,000 wide, loops, output, nesting and every text have limits: the library has no clock to stop it.
+* a range is at most 1,000 wide; loops, output, nesting, every text and all steps together have limits.
 """
 
 from __future__ import annotations
@@ -30,34 +30,21 @@ from liquid.parser import get_parser
 from liquid.stream import TokenStream
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_DOT, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_WORD, Token
-from liquid.utils import ReadOnlyChainMap
 
-from engine.errors import LangError, MappingFailed, did_you_mean
+from engine.errors import LangError, did_you_mean
 from engine.lang.caret import pointed
 from engine.lang.cast import KINDS
 from engine.lang.functions import LONGEST_TEXT, OWN, on_text, stringify
+from engine.lang.limits import WIDEST_RANGE, Bound, CountedForTag, Range, below
 from engine.lang.regex import PatternError, compiled
 
 LONGEST_TEMPLATE = 4_000
-WIDEST_RANGE = 1_000
 MOST_FILTERS = 8
 """In one chain."""
 
 _REMOVED_TAGS = ("include", "render", "tablerow")
 _CURLY = re.compile("[\u2018\u2019\u201c\u201d]")
 _IDENTIFIER = re.compile(r"\w[\w-]*\??\Z")
-
-
-class _Context(RenderContext):
-    """A render context without the library's ``now`` and ``today``."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
-
-
-class _Template(BoundTemplate):
-    context_class = _Context
 
 
 class _OutputNode(OutputNode):
@@ -95,22 +82,10 @@ class _EchoTag(EchoTag):
     node_class = _OutputNode  # type: ignore[assignment]
 
 
-class _Range(RangeLiteral):
-    """A range that refuses to be wide."""
-
-    __slots__ = ()
-
-    def _make_range(self, start: Any, stop: Any) -> range:
-        made = super()._make_range(start, stop)
-        if len(made) > WIDEST_RANGE:
-            raise MappingFailed(f"the range {self} is {len(made)} wide, more than {WIDEST_RANGE}")
-        return made
-
-
 class Dialect(Environment):
     """The environment every template is compiled in."""
 
-    template_class = _Template
+    template_class = Bound
     loop_iteration_limit = 1_000
     local_namespace_limit = LONGEST_TEXT
     output_stream_limit = LONGEST_TEXT
@@ -123,6 +98,7 @@ class Dialect(Environment):
             del self.tags[name]
         self.add_tag(_Output)
         self.add_tag(_EchoTag)
+        self.add_tag(CountedForTag)
         for name, convert in self.filters.items():
             if convert.__module__ == "liquid.builtin.filters.string" and name != "slice":
                 self.filters[name] = on_text(convert)
@@ -175,15 +151,7 @@ class Dialect(Environment):
 
 def expressions(template: BoundTemplate) -> Iterator[Expression]:
     """Yield every expression of *template*, outermost first."""
-    context = _Context(template)
-    pending: list[Node | Expression] = list(reversed(template.nodes))
-    while pending:
-        found = pending.pop()
-        if isinstance(found, Expression):
-            yield found
-            pending += found.children()
-        else:
-            pending += [*found.expressions(), *found.children(context, include_partials=False)]
+    return (found for found in below(template.nodes) if isinstance(found, Expression))
 
 
 def undeclared(template: BoundTemplate, declared: AbstractSet[str]) -> list[tuple[str, int]]:
@@ -210,7 +178,7 @@ def _check_range(expression: RangeLiteral, text: str) -> None:
             what = f"a range may be {WIDEST_RANGE} wide, this one is {width}"
             raise pointed(what, text, expression.token.start_index + 1)
     # Both ends may come from the event: the width is looked at again when the range is made.
-    expression.__class__ = _Range
+    expression.__class__ = Range
 
 
 def _check_constants(name: str, values: list[Any], text: str, column: int) -> None:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from liquid.builtin.filters.math import times as library_times
 from liquid.filter import sequence_filter
 from liquid.undefined import is_undefined
@@ -24,13 +25,19 @@ from msgspec import UNSET
 from engine.errors import MappingFailed
 from engine.lang.cast import KINDS, cast, parse_json, shown, text_of, to_json
 from engine.lang.dates import iso, to_seconds
+from engine.lang.limits import weight
 from engine.lang.regex import is_found, replaced
 
 LONGEST_TEXT = 1_048_576
 """Characters a filter may produce; far above an event's own size limit."""
 
+MOST_ITEMS = 10_000
+"""Of an array that a filter makes."""
+
 MOST_BITS = 1024
 """Of a whole number: beyond it nobody counts anything, and multiplying gets slow."""
+
+_LONGEST_DATE = 200
 
 LiquidFilter = Callable[..., Any]
 
@@ -162,8 +169,10 @@ def _to_iso(value: Any) -> str:
 
 def _date(value: Any, pattern: Any) -> str:
     """Write a date by strftime's pattern, in UTC; the library's own would read the clock and the local zone."""
-    seconds = _seconds(value)
-    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)).strftime(text_of(pattern))
+    seconds, pattern = _seconds(value), text_of(pattern)
+    if len(pattern) > _LONGEST_DATE:
+        raise MappingFailed(f"a date's pattern may have {_LONGEST_DATE} characters, this one has {len(pattern)}")
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)).strftime(pattern)
 
 
 def _append(value: Any, tail: Any) -> str:
@@ -203,8 +212,37 @@ def _split(value: Any, separator: Any) -> list[str]:
     text, by = stringify(value), stringify(separator)
     _check(len(text))
     if not by:
-        return list(text)
-    return [] if not text or text == by else text.split(None if by == " " else by)
+        return _listed(list(text))
+    return [] if not text or text == by else _listed(text.split(None if by == " " else by))
+
+
+@sequence_filter
+def _concat(values: Any, others: Any) -> list[Any]:
+    if not isinstance(others, (list, tuple, range)):
+        raise MappingFailed(f"'concat' needs an array, and got {shown(plain(others))}")
+    joined = [*values, *others]
+    _check(weight(_listed(joined)))
+    return joined
+
+
+@sequence_filter
+def _uniq(values: Any, key: Any = None) -> list[Any]:
+    """Keep the first of equals; the library compares each with each, which takes a second for an array of 10,000."""
+    seen: set[bytes] = set()
+    found = []
+    for value in values:
+        name = value.get(key) if key is not None and isinstance(value, dict) else value
+        known = msgspec.json.encode(plain(name))
+        if known not in seen:
+            seen.add(known)
+            found.append(value)
+    return found
+
+
+def _listed(values: list[Any]) -> list[Any]:
+    if len(values) > MOST_ITEMS:
+        raise MappingFailed(f"the array would have {len(values)} items, more than {MOST_ITEMS}")
+    return values
 
 
 def _fits(*parts: str) -> str:
@@ -244,5 +282,7 @@ OWN: dict[str, LiquidFilter] = {name: _passing(convert) for name, (convert, _) i
     "replace_last": _replace_last,
     "join": _join,
     "split": _split,
+    "concat": _concat,
+    "uniq": _uniq,
 }
 """Our filters by the name a template uses; those of the library that are not here stay as they are."""

@@ -29,6 +29,8 @@ Reach = Callable[[Sequence[str]], str]
 """From a variable and the names below it to the source that reads it, or raises where it is missing."""
 
 _BYTES_PER_CHARACTER = 4
+_MOST_FILTERS = 16
+"""In one template; of more, the interpreter counts the steps."""
 _METHODS = {"upcase": "upper", "downcase": "lower", "strip": "strip", "lstrip": "lstrip", "rstrip": "rstrip"}
 """Filters that do to a string what its method does."""
 
@@ -59,6 +61,7 @@ class Simple:
         self._writer = writer
         self._reach = reach
         self._environment = environment
+        self._filters = 0
 
     def lone(self, expression: Expression) -> Written | None:
         """Return a lone output as its typed value."""
@@ -95,6 +98,9 @@ class Simple:
             return None
         source = self._value(expression.left)
         written = None if source is None else Written(source)
+        self._filters += len(expression.filters or ())
+        if self._filters > _MOST_FILTERS:
+            return None
         for found in expression.filters or ():
             written = written and self._filtered(written, found)
         return written

@@ -82,7 +82,7 @@ ALLOWED = (
     Allowed("target", "engine/client/send.py", "where a file is sent to: an engine, not a destination"),
     Allowed("target", "engine/cli/*.py", "where a file is sent to"),
     Allowed("integration", "plugins/sources/*.py", "an event's own `integrations`, Segment's word"),
-    Allowed("output", "engine/lang/environment.py", "what a Liquid tag or output statement prints"),
+    Allowed("output", "engine/lang/*.py", "what a Liquid tag or output statement prints"),
     Allowed("task", "*", "trio's: `task_status` of a nursery's start"),
     Allowed("transform", "engine/plugin.py", "what a user's function is called: `transform_events`"),
     Allowed("transform", "engine/plan/*.py", "what a user's function is called: `transform_events`"),

@@ -48,6 +48,25 @@ CONTEXT = {"sync": "orders", "attempt": 2}
         ({"nested": {"no": "absent"}}, {"nested": {}}),
         ({"list": ["userId", {"value": 1}, "absent", {"id": "userId"}]}, {"list": ["u1", 1, {"id": "u1"}]}),
         ({"a": {"from": "userId"}}, {"a": "u1"}),
+        ({"a": {"flatten": "properties.address"}}, {"a": {"city": "Köln", "zip": "50667"}}),
+        (
+            {"a": {"flatten": {"p": "properties.lone", "t": "properties.tags", "u": "userId", "e": {}}}},
+            {"a": {"p.sku": "s9", "t.0": "a", "t.1": "b", "u": "u1"}},
+        ),
+        (
+            {"a": {"flatten": {"p": "properties.lone", "t": "properties.tags"}, "separator": "_", "omit_arrays": True}},
+            {"a": {"p_sku": "s9", "t": ["a", "b"]}},
+        ),
+        ({"a": {"flatten": "absent"}, "b": {"flatten": "properties.nothing"}}, {"b": None}),
+        ({"a": {"to_json": "properties.lone"}}, {"a": '{"sku":"s9"}'}),
+        ({"a": {"to_json": {"x": "userId", "y": [1, True]}}}, {"a": '{"x":"u1","y":[1,true]}'}),
+        (
+            {"a": {"to_json": "userId"}, "b": {"to_json": "absent"}, "c": {"to_json": "properties.nothing"}},
+            {"a": '"u1"', "c": None},
+        ),
+        ({"a": {"parse_json": "blob"}}, {"a": {"a": 1, "b": 2}}),
+        ({"a": {"parse_json": "properties.lone"}, "b": {"parse_json": "absent"}}, {"a": {"sku": "s9"}}),
+        ({"a": {"object": {"to_json": "userId"}}}, {"a": {"to_json": "u1"}}),
         ({"a": {"from": "absent"}}, {}),
         ({"a": {"from": "absent", "when_missing": "null"}}, {"a": None}),
         ({"a": {"from": "absent", "when_missing": "omit"}}, {}),
@@ -137,6 +156,9 @@ def test_an_object_in_a_single_column_is_the_base(column, field, tree, payload):
             "a.n: the template {{ item | cast: 'number' }}: cannot cast \"a\" to a number",
         ),
         ({"a": {"merge": ["properties", "event"]}}, None, "a: 'merge' needs objects, and its part 2 is a string"),
+        ({"a": {"flatten": "event"}}, None, "a: 'flatten' needs an object, and 'event' is a string"),
+        ({"a": {"flatten": ["event"]}}, None, "a: 'flatten' needs an object, and it is an array"),
+        ({"a": {"b": {"parse_json": "event"}}}, None, 'a.b: not JSON: "Order Completed"'),
         ({}, "absent", "properties_column: 'absent' holds no object, it is missing"),
         ({}, "event", "properties_column: 'event' holds no object, it is a string"),
         ({}, "properties.nothing", "properties_column: 'properties.nothing' holds no object, it is null"),
@@ -177,6 +199,12 @@ j.as.id: unknown variable 'items': a field of the event is written row.items
        ^
 k: inf is not JSON
     JSON has no infinity and no NaN
+l: 'separator' is a string
+m: 'omit_arrays' is true or false
+n.to_json: empty segment: a name is missing
+    .
+    ^
+    a string is a field reference; a constant is written { value = … }
 properties_column: empty segment: a name is missing
     a.
       ^"""
@@ -195,12 +223,31 @@ def test_all_problems_of_a_mapping_are_told_at_once():
         "i": {"template": 3},
         "j": {"each": "properties.products", "as": {"id": "{{ items.sku }}"}},
         "k": {"value": float("inf")},
+        "l": {"flatten": "properties", "separator": 1},
+        "m": {"flatten": "properties", "omit_arrays": "yes"},
+        "n": {"to_json": "."},
     }
     with pytest.raises(MappingErrors) as caught:
         compile_mapping(tree, variables=VARIABLES, properties_column="a.")
 
     assert [place for place, _ in caught.value.problems] == [
-        *["a", "b", "c.deep[1]", "d", "e", "f", "g", "h", "i", "j.as.id", "k", "properties_column"],
+        *[
+            "a",
+            "b",
+            "c.deep[1]",
+            "d",
+            "e",
+            "f",
+            "g",
+            "h",
+            "i",
+            "j.as.id",
+            "k",
+            "l",
+            "m",
+            "n.to_json",
+            "properties_column",
+        ],
     ]
     assert str(caught.value) == ALL_PROBLEMS
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from msgspec import UNSET
 
 from engine.errors import LangError, MappingFailed
 from engine.lang.template import compile_template
+from tests.support.house import ROOT
 
 EVENT: dict[str, Any] = {
     "event": "Order Completed",
@@ -217,6 +220,38 @@ def test_the_fields_a_template_looks_at_are_known():
     found = compile_template("{{ row['a.b'].c }} {% if row.d[0].e == context.sync %}{{ row.f[row.g] }}{% endif %}")
 
     assert [str(path) for path in found.references] == ["a\\.b.c", "d[0].e", "f", "g"]
+
+
+WORDS = [
+    *["empty", "blank", "contains", "and", "or", "not", "in", "true", "false", "nil", "null", "with", "for", "as"],
+    *["if", "else", "limit", "offset", "reversed", "cols", "continue", "required"],
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_field_may_be_called_like_a_word_of_liquid(word):
+    variables = {"row": {word: {word: 1}}, "context": {}}
+
+    assert compile_template(f"{{{{ row.{word}.{word} }}}}").render(variables) == 1
+    assert compile_template(f"{{% if row.{word}.{word} == 1 and row.{word} %}}y{{% endif %}}").render(variables) == "y"
+    assert compile_template(f"{{% assign x = row.{word}.{word} | plus: 1 %}}{{{{ x }}}}").render(variables) == "2"
+
+
+def test_a_check_without_templates_does_not_pay_for_liquid():
+    code = """
+import sys
+from engine.lang.filters import compile_filter
+from engine.lang.mapping import compile_mapping
+import engine.plan.compile
+compile_filter("a = 1")
+compile_mapping({"a": "b.c", "d": {"value": 1}}, variables={})
+print(*sorted({"liquid", "re2"} & set(sys.modules)))
+compile_mapping({"a": "{{ row.b }}"}, variables={})
+print(*sorted({"liquid", "re2"} & set(sys.modules)))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert told.stdout == "\nliquid re2\n"
 
 
 def test_an_each_has_an_item():
