@@ -117,11 +117,19 @@ class Contract(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[contracts.NAME]`: what a source's events promise."""
 
     path: str = ""
-    """A JSON or TOML file, or a folder of them, relative to config.toml; instead of `events`."""
+    """A YAML, JSON or TOML file, a folder of them, or a contract of Hightouch's git layout; instead of `events`."""
     events: tuple[ContractEvent, ...] = ()
     """The declared events."""
     on_undeclared_event: Literal["allow", "block"] = "allow"
     """What to do with an event that is not declared."""
+    sources: tuple[str, ...] | None = None
+    """Sources that must keep it without naming it; a source that names another contract keeps that one."""
+    schema_version_path: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (
+        "context",
+        "htevents",
+        "schemaVersion",
+    )
+    """Keys that lead to the version of an event."""
 
 
 class ContractEvent(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +147,8 @@ class ContractEvent(Table, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What to do with fields that the schema does not have."""
     on_schema_violation: Literal["allow", "block"] = "block"
     """What to do with an event that breaks the schema."""
+    include_built_in_context: bool = True
+    """Whether the fields that SDKs put into ``context`` by themselves are declared."""
 
 
 class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

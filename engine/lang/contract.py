@@ -38,6 +38,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
         schema: JSON Schema draft 7 over the whole event.
         on_undeclared_fields: what happens to fields the schema does not declare.
         on_schema_violation: what happens to an event that breaks the schema.
+        include_built_in_context: whether what SDKs put into ``context`` by themselves is declared.
     """
 
     type: str
@@ -46,6 +47,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
     on_undeclared_fields: Literal["allow", "block", "omit"] = "omit"
     on_schema_violation: Literal["allow", "block"] = "block"
+    include_built_in_context: bool = True
 
 
 class ContractSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +57,13 @@ class ContractSpec(msgspec.Struct, frozen=True, kw_only=True):
         name: for reports.
         events: in the order in which they are written.
         on_undeclared_event: what happens to an event that is none of these.
+        schema_version_path: keys that lead to the version of an event.
     """
 
     name: str
     events: tuple[EventSpec, ...] = ()
     on_undeclared_event: Literal["allow", "block"] = "allow"
+    schema_version_path: tuple[str, ...] = ("context", "htevents", "schemaVersion")
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,30 +100,54 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
 
 
+def check_schema(schema: Schema) -> None:
+    """Refuse what is no JSON Schema, draft 7, or refers to what it does not hold.
+
+    Raises:
+        LangError: says where in it and what.
+    """
+    from jsonschema import Draft7Validator, SchemaError  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    check_references(schema)
+    try:
+        Draft7Validator.check_schema(schema)
+    except SchemaError as error:
+        raise LangError(f"no JSON Schema: {_pointer(error.path) or '/'}: {_short(error.message)}") from None
+
+
+def compile_schema(schema: Schema) -> Callable[[Any], Any]:
+    """Return a function that raises fastjsonschema's ``JsonSchemaValueException`` for what breaks *schema*.
+
+    Raises:
+        LangError: it cannot be compiled.
+    """
+    # Imported when there is a contract: a tenth of a second that a plan without one need not wait.
+    import fastjsonschema  # noqa: PLC0415
+
+    check_references(schema)
+    try:
+        made: Callable[[Any], Any] = fastjsonschema.compile(schema, handlers=_HANDLERS, use_default=False)
+    except LangError:
+        raise
+    except Exception as error:  # noqa: BLE001 - re.error, its own, or whatever its generated source raises
+        raise LangError(f"the schema cannot be compiled: {error}") from None
+    return made
+
+
 class _Event:
     """One event's schema, compiled."""
 
     def __init__(self, spec: EventSpec) -> None:
-        # Imported when there is a contract: a tenth of a second that a plan without one need not wait.
-        import fastjsonschema  # noqa: PLC0415
-        from jsonschema import Draft7Validator, SchemaError  # type: ignore[import-untyped]  # noqa: PLC0415
+        from fastjsonschema import JsonSchemaValueException  # noqa: PLC0415 - as in `compile_schema`
+        from jsonschema import Draft7Validator  # noqa: PLC0415
 
-        check_references(spec.schema)
-        try:
-            Draft7Validator.check_schema(spec.schema)
-        except SchemaError as error:
-            raise LangError(f"no JSON Schema: {_pointer(error.path) or '/'}: {_short(error.message)}") from None
+        check_schema(spec.schema)
         schema = opened(spec.schema)
-        try:
-            self.validate: Callable[[Any], Any] = fastjsonschema.compile(schema, handlers=_HANDLERS, use_default=False)
-        except LangError:
-            raise
-        except Exception as error:  # noqa: BLE001 - re.error, its own, or whatever its generated source raises
-            raise LangError(f"the schema cannot be compiled: {error}") from None
+        self.validate = compile_schema(schema)
         self.spec = spec
-        self.failure = fastjsonschema.JsonSchemaValueException
+        self.failure = JsonSchemaValueException
         self.listing = Draft7Validator(schema)
-        self.fields: Node = declared(spec.schema)
+        self.fields: Node = declared(spec.schema, built_in=spec.include_built_in_context)
 
     def check(self, event: dict[str, Any]) -> Checked:
         places = undeclared(event, self.fields)
@@ -184,7 +212,7 @@ class Contract:
         if versions is None:
             shown = f"{kind} '{name}'" if kind == "track" else str(kind)
             return self._undeclared_event(event, f"the contract declares no event {shown}")
-        wanted = _version(event)
+        wanted = _version(event, self.spec.schema_version_path)
         if wanted is None:
             return next(iter(versions.values())).check(event)
         if wanted not in versions:
@@ -222,11 +250,11 @@ def compile_contract(spec: ContractSpec) -> Contract:
     return Contract(spec, events)
 
 
-def _version(event: dict[str, Any]) -> str | None:
+def _version(event: dict[str, Any], path: tuple[str, ...]) -> str | None:
     """Return the version that an event asks for, or None."""
-    context = event.get("context")
-    htevents = context.get("htevents") if isinstance(context, dict) else None
-    version = htevents.get("schemaVersion") if isinstance(htevents, dict) else None
+    version: Any = event
+    for key in path:
+        version = version.get(key) if isinstance(version, dict) else None
     return None if version is None else str(version)
 
 

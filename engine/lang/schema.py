@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from engine.errors import LangError
 
@@ -37,7 +38,7 @@ def resolve(root: Schema, reference: str) -> Schema:
         LangError: nothing is there.
     """
     node = root
-    for part in reference.removeprefix("#").split("/")[1:]:
+    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict) and key in node:
             node = node[key]

@@ -115,14 +115,14 @@ class Node:
 _OPEN = Node()
 
 
-def declared(root: Schema) -> Node:
-    """Return what *root*, a schema over whole events, declares."""
+def declared(root: Schema, *, built_in: bool = True) -> Node:
+    """Return what *root*, a schema over whole events, declares; with or without `BUILT_IN_CONTEXT`."""
     builder = _Builder(root)
     node = builder.node([root])
     builder.mark()
     _know(node, ENVELOPE)
     context = node.fields.get("context")
-    if context is not None:
+    if context is not None and built_in:
         _know(context, BUILT_IN_CONTEXT)
     return node
 

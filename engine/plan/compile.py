@@ -10,7 +10,7 @@ import msgspec
 from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
-from engine.errors import ConfigError, LangError, PluginError, Problem
+from engine.errors import ConfigError, LangError, PluginError, Problem, did_you_mean
 from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_contract
 from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
 from engine.plan.event_types import compile_event_types
@@ -68,7 +68,11 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     destinations = _made(kinds, lambda name: compile_destination(name, kinds[name], loaded, problems))
     contracts = _made(config.contracts, lambda name: _contract(name, config.contracts[name], problems))
     functions = _made(config.functions, lambda name: _function(name, loaded, registry, problems))
-    sources = {name: _source(name, table, contracts, functions) for name, table in config.sources.items()}
+    bound = bound_contracts(loaded, problems)
+    sources = {
+        name: _source(name, table, contracts.get(bound.get(name, "")), functions)
+        for name, table in config.sources.items()
+    }
     syncs = {
         name: SyncPlan(name, table, compile_event_types(name, loaded, kinds.get(table.destination), problems))
         for name, table in config.syncs.items()
@@ -98,10 +102,16 @@ def _contract(name: str, table: schema.Contract, problems: Problems) -> Contract
             schema=event.schema,
             on_undeclared_fields=event.on_undeclared_fields,
             on_schema_violation=event.on_schema_violation,
+            include_built_in_context=event.include_built_in_context,
         )
         for event in table.events
     )
-    spec = ContractSpec(name=name, events=events, on_undeclared_event=table.on_undeclared_event)
+    spec = ContractSpec(
+        name=name,
+        events=events,
+        on_undeclared_event=table.on_undeclared_event,
+        schema_version_path=table.schema_version_path,
+    )
     try:
         return compile_contract(spec)
     except LangError as error:
@@ -143,15 +153,31 @@ def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems)
     return made
 
 
-def _source(
-    name: str, table: schema.Source, contracts: dict[str, Contract], functions: dict[str, Function]
-) -> SourcePlan:
+def bound_contracts(loaded: Loaded, problems: Problems) -> dict[str, str]:
+    """Return the contract of each source that has one: the one it names, or the one that names it."""
+    config = loaded.config
+    bound = {name: table.contract for name, table in config.sources.items() if table.contract}
+    own = set(bound)
+    for contract, table in config.contracts.items():
+        where = join(join("contracts", contract), "sources")
+        for source in table.sources or ():
+            if source not in config.sources:
+                problems.warn(where, f"there is no source '{source}'", did_you_mean(source, config.sources))
+            elif source not in bound:
+                bound[source] = contract
+            elif source not in own:
+                what = f"source '{source}' would have to keep two contracts: '{bound[source]}' and '{contract}'"
+                problems.error(where, what, f"choose one: [{join('sources', source)}] contract = …")
+    return bound
+
+
+def _source(name: str, table: schema.Source, contract: Contract | None, functions: dict[str, Function]) -> SourcePlan:
     """Return one source; parts that did not compile are left out, the plan is refused for them anyway."""
     steps = [functions[key] for key in table.functions if key in functions]
     return SourcePlan(
         name,
         enabled=table.enabled,
         write_keys=table.write_keys,
-        contract=contracts.get(table.contract or ""),
+        contract=contract,
         functions=Functions(name, steps) if steps else None,
     )

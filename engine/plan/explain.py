@@ -61,7 +61,7 @@ class _Explanation:
 
     def of(self, event: dict[str, Any]) -> Explained:
         """Return the whole way of *event*, from the door on."""
-        contract = self.plan.config.sources[self.source.name].contract
+        contract = self.source.contract.name if self.source.contract else None
         refusal = check(event)
         refused = f"{refusal.code}: {refusal.message}" if refusal else ""
         if not self.source.enabled:

@@ -135,7 +135,7 @@ def _lint_unused(loaded: Loaded, problems: Problems) -> None:
     used = {
         "destinations": [table.get("destination") for table in syncs],
         "sources": [table.get("source") for table in syncs],
-        "contracts": [table.get("contract") for table in sources],
+        "contracts": [table.get("contract") for table in sources] + _taken(loaded),
         "functions": [name for table in sources for name in _array(table.get("functions"))],
     }
     for kind, names in used.items():
@@ -143,6 +143,12 @@ def _lint_unused(loaded: Loaded, problems: Problems) -> None:
             if name not in names:
                 by = "sync" if kind in {"destinations", "sources"} else "source"
                 problems.warn(join(kind, name), f"no {by} uses it")
+
+
+def _taken(loaded: Loaded) -> list[Any]:
+    """Return the contracts that name a source there is."""
+    config = loaded.config
+    return [name for name, table in config.contracts.items() if set(table.sources or ()) & config.sources.keys()]
 
 
 def _tables(loaded: Loaded, kind: str) -> list[dict[str, Any]]:

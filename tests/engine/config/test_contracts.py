@@ -59,14 +59,18 @@ def test_a_folder_of_files_is_one_contract(folder: Path, told: Callable[..., str
             FOLDER,
             {"contracts/shop/README.md": ""},
             (
-                "config.toml:2: contracts.shop.path: no .json or .toml file in contracts/shop\n"
+                "config.toml:2: contracts.shop.path: no .json, .toml or .yaml file in contracts/shop\n"
                 "      check path; it is relative to config.toml"
             ),
         ),
         (
             FOLDER,
-            {"contracts/shop/shop.yaml": "a: 1"},
-            "contracts/shop/shop.yaml: contracts.shop: YAML contracts are not read yet\n      write it as JSON or TOML",
+            {"contracts/shop/shop.yaml": "type: track\nname: [A"},
+            (
+                "contracts/shop/shop.yaml:2: contracts.shop: not valid YAML: "
+                "expected ',' or ']', but got '<stream end>'\n"
+                "      check indents, colons and quotes around this place"
+            ),
         ),
         (
             FILE,

@@ -176,3 +176,41 @@ def test_warnings_of_every_stage_are_kept(tmp_path: Path) -> None:
     plan = compile_plan(msgspec.structs.replace(loaded, problems=(told_before,)), REGISTRY)
 
     assert told(plan.warnings) == ["6: syncs.s: odd", "10: destinations.idle: no sync uses it"]
+
+
+BOUND = """
+[sources.web]
+write_keys = ["a"]
+[sources.app]
+write_keys = ["b"]
+contract = "strict"
+[contracts.loose]
+sources = ["web", "app"]
+[[contracts.loose.events]]
+type = "page"
+schema = {}
+[contracts.strict]
+[[contracts.strict.events]]
+type = "page"
+schema = {}
+"""
+
+
+def test_a_contract_that_names_a_source_holds_for_it_unless_the_source_names_another() -> None:
+    sources = plan_of(BOUND).sources
+
+    assert {name: repr(source.contract) for name, source in sources.items()} == {
+        "web": "Contract('loose')",
+        "app": "Contract('strict')",
+    }
+
+
+def test_two_contracts_that_name_one_source_are_told() -> None:
+    text = BOUND.replace("[contracts.strict]", '[contracts.strict]\nsources = ["web"]')
+
+    assert problems_of(text) == [
+        (
+            "13: contracts.strict.sources: source 'web' would have to keep two contracts: 'loose' and 'strict'\n"
+            "    choose one: [sources.web] contract = …"
+        )
+    ]
