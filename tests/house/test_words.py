@@ -15,8 +15,7 @@ import pytest
 from tests.support.house import SHIPPED, files, nodes
 
 # Not listed, since each also names something of ours or of the protocols we speak: message (what crosses a channel;
-# messageId), connection (TCP), request (HTTP), path (field references, files), stage (of an error), filter,
-# rule.
+# messageId), connection (TCP), request (HTTP), path (field references, files), stage (of an error), filter, rule.
 OURS_FOR = {
     "action": "event type",
     "condition": "filter",
