@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1000, help="events a second offered (pipeline)")
     parser.add_argument("--seconds", type=float, default=10, help="seconds each turn is measured (pipeline)")
     parser.add_argument("--pairs", type=int, default=3, help="turns of floor and engine (pipeline)")
+    parser.add_argument("--no-max", action="store_true", help="leave out the highest sustained rate (pipeline)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--smoke", action="store_true", help="the shortest run that shows that it works")
     wish = parser.parse_args()
@@ -31,7 +32,8 @@ def main() -> int:
 def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if wish.name == "pipeline":
         seconds, pairs = (1.0, 1) if wish.smoke else (wish.seconds, wish.pairs)
-        result = pipeline.pipeline(rate=wish.rate, seconds=seconds, pairs=pairs, tell=_tell)
+        search = not (wish.smoke or wish.no_max)
+        result = pipeline.pipeline(rate=wish.rate, seconds=seconds, pairs=pairs, search=search, tell=_tell)
         return result, pipeline.table(result)
     module = import_module(f"bench.{wish.name}")
     rows = module.measure(smoke=wish.smoke)

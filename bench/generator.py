@@ -1,10 +1,9 @@
 """The near end of the pipeline bench: WebSocket clients in a process of their own, on one thread of raw sockets.
 
-Open loop (``rate``): events leave at Poisson moments, whatever the engine does; ``late`` is the worst delay of a send
-behind its moment, and tells how far to believe the run. Closed loop (``rate`` 0): as fast as a window per connection
-allows.
+An open loop: events leave at Poisson moments, whatever the engine does; ``late`` is the worst delay of a send behind
+its moment, and tells how far to believe the run.
 
-Arguments: one JSON object {port, path, rate, seconds, connections, window, key}. Prints one line of JSON: sent,
+Arguments: one JSON object {port, path, rate, seconds, connections, key}. Prints one line of JSON: sent,
 late_ms, and [ack - sent, sent] of every event, in ns.
 """
 
@@ -102,17 +101,14 @@ class Generator:
     def run(self) -> dict[str, Any]:
         """Send for the wished time, wait for the last acks, and return the figures."""
         ends = time.perf_counter_ns() + int(self.wish["seconds"] * 1e9)
-        if self.wish["rate"]:
-            self.open_loop(ends)
-        else:
-            self.closed_loop(ends)
+        self.send_all(ends)
         patience = time.perf_counter_ns() + int(PATIENCE * 1e9)
         while any(client.sent for client in self.clients) and time.perf_counter_ns() < patience:
             self.listen(0.01)
         unacked = sum(len(client.sent) for client in self.clients)
         return {"sent": self.count, "unacked": unacked, "late_ms": self.late / 1e6, "acks": self.latencies}
 
-    def open_loop(self, ends: int) -> None:
+    def send_all(self, ends: int) -> None:
         """Send at Poisson moments."""
         chance = random.Random(7)
         moment = time.perf_counter_ns()
@@ -122,20 +118,10 @@ class Generator:
             self.late = max(self.late, -wait)
             self.send_one()
 
-    def closed_loop(self, ends: int) -> None:
-        """Keep every connection's window full."""
-        window = self.wish["window"]
-        while time.perf_counter_ns() < ends:
-            for client in self.clients:
-                while len(client.sent) < window and not client.out:
-                    self.send_one(client)
-            self.listen(0.001)
-
-    def send_one(self, client: Client | None = None) -> None:
+    def send_one(self) -> None:
         """Send the next event, in turn over the connections."""
         now = time.perf_counter_ns()
-        chosen = client or self.clients[self.count % len(self.clients)]
-        chosen.send(event(self.count, now), now)
+        self.clients[self.count % len(self.clients)].send(event(self.count, now), now)
         self.count += 1
 
     def listen(self, seconds: float) -> None:
