@@ -17,12 +17,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from liquid.builtin.filters.math import times as library_times
 from liquid.filter import sequence_filter
 from liquid.undefined import is_undefined
 from msgspec import UNSET
 
 from engine.errors import MappingFailed
+from engine.lang.arithmetic import MOST_BITS, divided_by, rounded, times
 from engine.lang.cast import KINDS, cast, parse_json, shown, text_of, to_json
 from engine.lang.dates import iso, to_seconds
 from engine.lang.limits import weight
@@ -33,9 +33,6 @@ LONGEST_TEXT = 1_048_576
 
 MOST_ITEMS = 10_000
 """Of an array that a filter makes."""
-
-MOST_BITS = 1024
-"""Of a whole number: beyond it nobody counts anything, and multiplying gets slow."""
 
 _LONGEST_DATE = 200
 
@@ -107,13 +104,6 @@ def _cast(value: Any, kind: Any) -> Any:
     if kind not in KINDS:
         raise MappingFailed(f"'cast' knows no {shown(plain(kind))}")
     return cast(value, kind)
-
-
-def _times(value: Any, factor: Any) -> Any:
-    product = library_times(value, factor)
-    if isinstance(product, int) and product.bit_length() > MOST_BITS:
-        raise MappingFailed("the product is a number of more than 300 digits")
-    return product
 
 
 def _to_json(value: Any) -> str:
@@ -239,6 +229,13 @@ def _uniq(values: Any, key: Any = None) -> list[Any]:
     return found
 
 
+@sequence_filter
+def _compact(values: Any, key: Any = None) -> list[Any]:
+    """Leave out what is null; the library keeps the nulls that its own ``map`` makes."""
+    found = [item.get(key) if key is not None and isinstance(item, dict) else item for item in values]
+    return [item for item, looked_at in zip(values, found, strict=True) if plain(looked_at) is not None]
+
+
 def _listed(values: list[Any]) -> list[Any]:
     if len(values) > MOST_ITEMS:
         raise MappingFailed(f"the array would have {len(values)} items, more than {MOST_ITEMS}")
@@ -274,7 +271,9 @@ CONVERTING: dict[str, tuple[LiquidFilter, str]] = {
 """Our filters that let missing and null through, by name; "clean" if what they give is JSON that needs no look."""
 
 OWN: dict[str, LiquidFilter] = {name: _passing(convert) for name, (convert, _) in CONVERTING.items()} | {
-    "times": _times,
+    "times": times,
+    "divided_by": divided_by,
+    "round": rounded,
     "append": _append,
     "prepend": _prepend,
     "replace": _replacing(-1),
@@ -284,5 +283,6 @@ OWN: dict[str, LiquidFilter] = {name: _passing(convert) for name, (convert, _) i
     "split": _split,
     "concat": _concat,
     "uniq": _uniq,
+    "compact": _compact,
 }
 """Our filters by the name a template uses; those of the library that are not here stay as they are."""
