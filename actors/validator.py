@@ -11,10 +11,12 @@ import trio
 from actors.follower import Follower, Reader
 from engine.messages import Event, Judged, Logged, Passed, Result, Span, State, Trouble
 from engine.plan import SourcePlan
+from engine.plan.breaches import Samples
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
 from engine.runtime.mark import Mark
 from engine.store.base import Log
+from engine.violated import Violated
 
 
 class Outlets(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,14 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
     passed: Mark
 
 
+class _Fates(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the events of a span that did not pass, and what those broke that did."""
+
+    troubles: list[Trouble]
+    dropped: int = 0
+    violated: list[Violated] = []
+
+
 class Validator(Reader[Span]):
     """Reads its source's log and offers the routers what passed.
 
@@ -43,6 +53,7 @@ class Validator(Reader[Span]):
         self.log = log
         self.outlets = outlets
         self.clock = clock
+        self._samples = Samples()
         self._stored_upto = log.last
         """Positions up to here may have results from before this life; they are never computed twice."""
 
@@ -50,9 +61,10 @@ class Validator(Reader[Span]):
         """Give every event of *span* its source-stage fate, and offer what passed."""
         now = self.clock.wall()
         troubles: list[Trouble] = []
+        violated: list[Violated] = []
         good: list[tuple[Logged, dict[str, Any]]] = []
         for logged in span.events:
-            examined = self.source.examine(logged, now)
+            examined = self.source.examine(logged, now, violated.append)
             if isinstance(examined, Trouble):
                 troubles.append(examined)
             else:
@@ -67,18 +79,22 @@ class Validator(Reader[Span]):
         else:
             events = [event for logged, body in good for event in self.source.events(logged, body)]
             dropped = 0
-        await self._carry(span, events, troubles, dropped)
+        await self._carry(span, events, _Fates(troubles=troubles, dropped=dropped, violated=violated))
 
     async def poisoned(self, message: Span, error: Exception, /) -> None:
         """Archive the events of *message*, which killed two validators, and go on after them."""
         now = self.clock.wall()
         troubles = [self.source.died(logged, error, now) for logged in message.events]
-        await self._carry(message, [], troubles, 0)
+        await self._carry(message, [], _Fates(troubles=troubles))
 
-    async def _carry(self, span: Span, events: list[Event], troubles: list[Trouble], dropped: int) -> None:
+    async def _carry(self, span: Span, events: list[Event], fates: _Fates) -> None:
         """Report the fates, then offer *events* onward; in this order, so that no sync is ever ahead of its source."""
-        blocked = sum(trouble.state is State.BLOCKED for trouble in troubles)
-        failed = len(troubles) - blocked
+        blocked = sum(trouble.state is State.BLOCKED for trouble in fates.troubles)
+        failed = len(fates.troubles) - blocked
+        now = self.clock.wall()
+        # A flood of one violation is counted; what is kept of it are samples, of blocked events too.
+        kept = [one for one in fates.violated if self._samples.keeps(one, now)]
+        counted_only = {one.position for one in fates.violated} - {one.position for one in kept}
         derived = sum(event.n > 0 for event in events)
         await self.outlets.archiver.put(
             Judged(
@@ -88,9 +104,13 @@ class Validator(Reader[Span]):
                 passed=len(events),
                 derived=derived,
                 blocked=blocked,
-                dropped=dropped,
+                dropped=fates.dropped,
                 failed=failed,
-                troubles=tuple(troubles),
+                troubles=tuple(
+                    one for one in fates.troubles if one.state is not State.BLOCKED or one.position not in counted_only
+                ),
+                violated=tuple(kept),
+                counts=self._samples.counts(fates.violated),
             )
         )
         passed = Passed(source=span.source, after=span.after, upto=span.upto, events=tuple(events))

@@ -7,6 +7,9 @@ from typing import Any, Self
 
 import msgspec
 
+from engine.results import Result as Result  # noqa: PLC0414 - part of the agreement, made below it
+from engine.violated import Violated
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The root of all messages: frozen, and tagged by its class name where a union is stored."""
@@ -368,7 +371,12 @@ class Settled(Report, frozen=True, kw_only=True):
 
 
 class Judged(Report, frozen=True, kw_only=True):
-    """A validator's word to the archiver: its source was read up to ``upto``, with these fates."""
+    """A validator's word to the archiver: its source was read up to ``upto``, with these fates.
+
+    Attributes:
+        violated: what is kept of broken contracts.
+        counts: (scope, name) to what is added to it: broken contracts, kept or not.
+    """
 
     source: str
     after: int
@@ -379,19 +387,5 @@ class Judged(Report, frozen=True, kw_only=True):
     dropped: int = 0
     failed: int = 0
     troubles: tuple[Trouble, ...] = ()
-
-
-class Result(Message, frozen=True, kw_only=True):
-    """What a user function made of one event: stored, never computed again.
-
-    Attributes:
-        position: of the event that went in.
-        outcome: ``passed`` (see events), ``dropped`` or ``failed`` (see error).
-        events: JSON of each event that came out, in order.
-        error: the traceback, if it failed.
-    """
-
-    position: int
-    outcome: str
-    events: tuple[bytes, ...] = ()
-    error: str = ""
+    violated: tuple[Violated, ...] = ()
+    counts: dict[tuple[str, str], int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -73,6 +74,11 @@ def warn(text: str) -> None:
 def counted(count: int, word: str) -> str:
     """Return ``1 case`` or ``2 cases``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def iso(at: float) -> str:
+    """Return epoch seconds as ISO-8601, UTC."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def columns(cells: Sequence[Sequence[str]], left: int) -> list[str]:

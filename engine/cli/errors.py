@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, iso, read_config, say, say_json
 
 if TYPE_CHECKING:
     from engine.cli import House
@@ -98,8 +97,8 @@ def _entry(trouble: Trouble) -> Entry:
         reason=trouble.reason,
         attempts=trouble.attempts,
         status=trouble.status or None,
-        first_at=_iso(trouble.first_at),
-        last_at=_iso(trouble.last_at),
+        first_at=iso(trouble.first_at),
+        last_at=iso(trouble.last_at),
     )
 
 
@@ -108,8 +107,4 @@ def _line(trouble: Trouble) -> str:
     tried = f", {trouble.attempts} attempts" if trouble.attempts else ""
     head = f"{trouble.id}  {trouble.state:9} {trouble.stage}/{trouble.reason}{tried}  {where}  {trouble.message_id}"
     why = trouble.error.splitlines()
-    return f"{head}\n    {_iso(trouble.last_at)}  {why[0] if why else ''}"
-
-
-def _iso(at: float) -> str:
-    return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{head}\n    {iso(trouble.last_at)}  {why[0] if why else ''}"

@@ -34,7 +34,8 @@ class References:
         """Yield what does not fit together."""
         yield from self._names()
         for where, source in self._each("sources"):
-            yield from self._known("contract", "contracts", source.get("contract"), where)
+            for key in ("contract", "shadow"):
+                yield from self._known(key, "contracts", source.get(key), where)
             for index, name in enumerate(_array(source.get("functions"))):
                 yield from self._known(join("functions", index), "functions", name, where)
         for where, sync in self._each("syncs"):

@@ -107,6 +107,8 @@ class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What clients show; several at once allow a change without loss."""
     contract: str | None = None
     """The name of a contract its events must keep."""
+    shadow: str | None = None
+    """The name of a contract to try out: held against the same events and reported, never enforced."""
     functions: tuple[str, ...] = ()
     """Names of functions that see its events, in order, between contract and filters."""
     enabled: bool = True
@@ -130,6 +132,8 @@ class Contract(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "schemaVersion",
     )
     """Keys that lead to the version of an event."""
+    propagate: bool = False
+    """Whether an event that goes on in spite of violations carries them in ``context.violations``."""
 
 
 class ContractEvent(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

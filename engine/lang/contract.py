@@ -58,12 +58,14 @@ class ContractSpec(msgspec.Struct, frozen=True, kw_only=True):
         events: in the order in which they are written.
         on_undeclared_event: what happens to an event that is none of these.
         schema_version_path: keys that lead to the version of an event.
+        propagate: whether an event carries on what it broke, in its context.
     """
 
     name: str
     events: tuple[EventSpec, ...] = ()
     on_undeclared_event: Literal["allow", "block"] = "allow"
     schema_version_path: tuple[str, ...] = ("context", "htevents", "schemaVersion")
+    propagate: bool = False
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     functions = _made(config.functions, lambda name: _function(name, loaded, registry, problems))
     bound = bound_contracts(loaded, problems)
     sources = {
-        name: _source(name, table, contracts.get(bound.get(name, "")), functions)
+        name: _source(name, table, contracts.get(bound.get(name, "")), contracts.get(table.shadow or ""), functions)
         for name, table in config.sources.items()
     }
     syncs = {
@@ -111,6 +111,7 @@ def _contract(name: str, table: schema.Contract, problems: Problems) -> Contract
         events=events,
         on_undeclared_event=table.on_undeclared_event,
         schema_version_path=table.schema_version_path,
+        propagate=table.propagate,
     )
     try:
         return compile_contract(spec)
@@ -171,7 +172,13 @@ def bound_contracts(loaded: Loaded, problems: Problems) -> dict[str, str]:
     return bound
 
 
-def _source(name: str, table: schema.Source, contract: Contract | None, functions: dict[str, Function]) -> SourcePlan:
+def _source(
+    name: str,
+    table: schema.Source,
+    contract: Contract | None,
+    shadow: Contract | None,
+    functions: dict[str, Function],
+) -> SourcePlan:
     """Return one source; parts that did not compile are left out, the plan is refused for them anyway."""
     steps = [functions[key] for key in table.functions if key in functions]
     return SourcePlan(
@@ -179,5 +186,6 @@ def _source(name: str, table: schema.Source, contract: Contract | None, function
         enabled=table.enabled,
         write_keys=table.write_keys,
         contract=contract,
+        shadow=shadow,
         functions=Functions(name, steps) if steps else None,
     )

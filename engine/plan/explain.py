@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from engine.errors import HeadraceError, did_you_mean, one_of
 from engine.lang.envelope import check, normalise
 from engine.messages import Delivery, Envelope, Event, Logged, Request, Trouble
+from engine.plan.breaches import blocked_reason, violation_texts
 from engine.plan.compile import Plan
 from engine.plan.destinations import without_secrets
 from engine.plan.explained import Explained, Shown, Tried, Verdict, Walk
-from engine.plan.sources import SourcePlan, blocked_reason, violation_texts
+from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.plugin import Translator
 

@@ -135,7 +135,7 @@ def _lint_unused(loaded: Loaded, problems: Problems) -> None:
     used = {
         "destinations": [table.get("destination") for table in syncs],
         "sources": [table.get("source") for table in syncs],
-        "contracts": [table.get("contract") for table in sources] + _taken(loaded),
+        "contracts": [table.get(key) for table in sources for key in ("contract", "shadow")] + _taken(loaded),
         "functions": [name for table in sources for name in _array(table.get("functions"))],
     }
     for kind, names in used.items():

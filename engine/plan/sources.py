@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from engine.lang.contract import Checked, Contract
+from engine.lang.contract import Checked, Contract, Violation
 from engine.lang.envelope import normalise
 from engine.lang.keys import delivery_key
 from engine.messages import Event, Logged, Result, Stage, State, Trouble, trouble_id
+from engine.plan.breaches import blocked_reason, propagated, violated, violation_texts
 from engine.plan.functions import Functions
 from engine.plugin import Secret
+from engine.violated import Violated
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -26,6 +28,7 @@ class SourcePlan:
         enabled: whether it accepts events.
         write_keys: what clients show.
         contract: what its events promise, or None.
+        shadow: a contract that is tried out: held against the same events, and never enforced; or None.
         functions: user code between contract and filters, or None.
     """
 
@@ -36,12 +39,14 @@ class SourcePlan:
         enabled: bool = True,
         write_keys: tuple[Secret, ...] = (),
         contract: Contract | None = None,
+        shadow: Contract | None = None,
         functions: Functions | None = None,
     ) -> None:
         self.name = name
         self.enabled = enabled
         self.write_keys = write_keys
         self.contract = contract
+        self.shadow = shadow
         self.functions = functions
 
     @property
@@ -49,7 +54,9 @@ class SourcePlan:
         """Return whether `transform` has anything to do."""
         return self.functions is not None
 
-    def examine(self, logged: Logged, now: float) -> dict[str, Any] | Trouble:
+    def examine(
+        self, logged: Logged, now: float, note: Callable[[Violated], None] | None = None
+    ) -> dict[str, Any] | Trouble:
         """Return the normalised event, or why it goes no further; never raises because of an event.
 
         Blocked by the contract: state ``blocked``, reason ``contract_violation`` or ``undeclared_event``. An event on
@@ -58,13 +65,39 @@ class SourcePlan:
         Args:
             logged: the event as it lies in the log.
             now: epoch seconds.
+            note: called with what the event broke, of the contract and of the one that is tried out.
         """
         try:
             body = normalise(_decode(logged.raw), logged.envelope)
-            checked = self.contract.check(body) if self.contract else Checked(allowed=True, event=body)
+            if note and self.shadow:
+                self._try_out(logged, body, note)
+            return self._checked(logged, body, now, note) if self.contract else body
         except Exception as error:  # noqa: BLE001 - one event must not stop its source
             return self._failed(logged, error, now)
-        return checked.event if checked.allowed else self._blocked(logged, checked, now)
+
+    def _checked(
+        self, logged: Logged, body: dict[str, Any], now: float, note: Callable[[Violated], None] | None
+    ) -> dict[str, Any] | Trouble:
+        assert self.contract
+        checked = self.contract.check(body)
+        if not checked.violations:
+            return checked.event
+        if note:
+            note(violated(logged, body, self.contract, checked, shadow=False))
+        if not checked.allowed:
+            return self._blocked(logged, checked, now)
+        return propagated(checked.event, self.contract, checked) if self.contract.spec.propagate else checked.event
+
+    def _try_out(self, logged: Logged, body: dict[str, Any], note: Callable[[Violated], None]) -> None:
+        """Hold the event against the contract that is tried out; what fails in it harms nobody."""
+        assert self.shadow
+        try:
+            checked = self.shadow.check(body)
+        except Exception as error:  # noqa: BLE001 - it is not enforced, so neither are its faults
+            broken = Violation(pointer="", rule="contract_failed", message=repr(error), enforced=False)
+            checked = Checked(allowed=True, event=body, violations=(broken,))
+        if checked.violations:
+            note(violated(logged, body, self.shadow, checked, shadow=True))
 
     def transform(self, batch: Sequence[tuple[Logged, dict[str, Any]]]) -> list[Result]:
         """Run the user's functions over *batch*; return one result per event, in order. Raises nothing of theirs.
@@ -140,17 +173,3 @@ class SourcePlan:
             event=logged.raw,
         )
         return msgspec.structs.replace(row, **parts)
-
-
-def blocked_reason(checked: Checked) -> str:
-    """Return the documented code for an event that its contract does not allow."""
-    enforced = {violation.rule for violation in checked.violations if violation.enforced}
-    return "undeclared_event" if enforced == {"undeclared_event"} else "contract_violation"
-
-
-def violation_texts(checked: Checked) -> list[str]:
-    """Return every violation as ``pointer: message``, in order; those that were allowed say so."""
-    return [
-        f"{violation.pointer or '/'}: {violation.message}{'' if violation.enforced else ' (allowed)'}"
-        for violation in checked.violations
-    ]

@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from engine.messages import Attempt, Claim, Logged, Result, Settle, State, Trouble
+from engine.violated import Violated, Wanted
 
 Done = Callable[[BaseException | None], None]
 """Called once, in the trio thread, when the write is durable (None) or has failed (the error). Must not raise."""
@@ -55,6 +56,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         settles: ends of claims; one with an old token has no effect.
         counts: (scope, name) to what is added to it; scopes are ``source:NAME`` and ``sync:NAME``.
         attempts: packed into one row per destination.
+        violated: added; one with the position and contract of another is left out.
     """
 
     cursors: tuple[Cursor, ...] = ()
@@ -63,6 +65,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     settles: tuple[Settle, ...] = ()
     counts: Mapping[tuple[str, str], int] = {}
     attempts: tuple[Attempt, ...] = ()
+    violated: tuple[Violated, ...] = ()
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +282,13 @@ class Ledger(Protocol):
         """Return every stored attempt that had a delivery of that position in it, the oldest first."""
 
 
+class Violations(Protocol):
+    """Events that broke a contract: samples; the counts are in `Meta.counts`, by scope ``contract:NAME``."""
+
+    async def list(self, wanted: Wanted) -> list[Violated]:
+        """Return the entries that match, the newest first. `Log.trim` lets them go by the archive's age."""
+
+
 class Meta(Protocol):
     """Small facts, each with a revision that a writer must name (compare and swap)."""
 
@@ -311,6 +321,7 @@ class Store(Log, Queue, Protocol):
     caps: Caps
     ledger: Ledger
     meta: Meta
+    violations: Violations
 
     def usage(self) -> Usage:
         """Return how full the store was when it last looked: at open, after each `commit`, each ~1,000 log rows."""

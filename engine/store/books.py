@@ -9,6 +9,7 @@ import msgspec
 from engine.errors import StoreError
 from engine.messages import Logged, Settle, Settlement, State, Trouble
 from engine.store.base import Change, Progress, Selection
+from engine.violated import Violated, Wanted
 
 SETTLED_STATE = {Settlement.RETRY: State.RETRYING, Settlement.ARCHIVE: State.ARCHIVED}
 """The state that a settle's trouble must have; the other settlements have no trouble."""
@@ -151,6 +152,17 @@ def abandoned(progress: Progress | None) -> Effect:
     if progress is not None:
         fold.add(f"sync:{progress.sync}", State.DISCARDED.value, len(progress.open))
     return fold.effect()
+
+
+def wanted(one: Violated, selection: Wanted) -> bool:
+    """Return whether every given part of *selection* holds for *one*, but for ``limit``."""
+    return (
+        (not selection.contract or one.contract == selection.contract)
+        and (not selection.source or one.source == selection.source)
+        and (not selection.event or selection.event in (one.name, one.type))
+        and selection.position in (0, one.position)
+        and one.at >= selection.since
+    )
 
 
 def check_positions(events: Sequence[Logged], last: int) -> None:

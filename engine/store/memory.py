@@ -24,12 +24,14 @@ from engine.store.base import (
     Retention,
     Selection,
     Usage,
+    Violations,
     Waiting,
 )
 from engine.store.due import Due
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
-from engine.store.watermark import Watermark
+from engine.store.samples import MemoryViolations
+from engine.store.watermark import Watermark, told
 
 TRIM = 1000
 """Rows that one `trim` takes at most."""
@@ -209,6 +211,8 @@ class MemoryStore:
         self._token = trio.lowlevel.current_trio_token()
         self.ledger: Ledger = MemoryLedger(self._contents)
         self.meta: Meta = MemoryMeta(self._contents)
+        self._violated = MemoryViolations()
+        self.violations: Violations = self._violated
         room.look(0)
 
     @property
@@ -288,6 +292,7 @@ class MemoryStore:
         self._room.look(self._contents.used)
         self._room.trimmed(retention, gone)
         gone += self._trim_ledger(retention, now)
+        self._violated.trim(now - retention.archive_age if retention.archive_age else 0.0)
         self._room.look(self._contents.used)
         await trio.lowlevel.checkpoint()
         return gone
@@ -318,9 +323,10 @@ class MemoryStore:
         contents.cursors.update((cursor.source, cursor) for cursor in change.cursors)
         contents.progress.update(((progress.sync, progress.source), progress) for progress in change.progress)
         contents.attempts.extend(change.attempts)
+        self._violated.add(change.violated)
         contents.write(effect)
         self._room.look(contents.used)
-        await trio.lowlevel.checkpoint()
+        await told(self._token)
         return effect.held
 
     def usage(self) -> Usage:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from engine.messages import Attempt, Judged, Report, Routed, Settle, Settled, Trouble
 from engine.store.base import Change, Cursor, Progress
+from engine.violated import Violated
 
 
 class Page:
@@ -47,6 +48,7 @@ class Books:
         self._troubles: dict[str, Trouble] = {}
         self._settles: list[Settle] = []
         self._attempts: list[Attempt] = []
+        self._violated: list[Violated] = []
 
     def fold(self, message: Report) -> None:
         """Take one report in; a router's or validator's word on what was reported before changes nothing."""
@@ -79,12 +81,14 @@ class Books:
             settles=tuple(self._settles),
             counts=dict(self._counts),
             attempts=tuple(self._attempts),
+            violated=tuple(self._violated),
         )
         self._moved.clear()
         self._counts.clear()
         self._troubles.clear()
         self._settles.clear()
         self._attempts.clear()
+        self._violated.clear()
         self.outcomes = self.places = 0
         for page in self.syncs.values():
             page.changed = False
@@ -103,6 +107,8 @@ class Books:
         scope = f"source:{message.source}"
         for name in ("passed", "derived", "blocked", "dropped", "failed"):
             self._count(scope, name, getattr(message, name))
+        self._counts.update(message.counts)
+        self._violated.extend(message.violated)
         self._keep(message.troubles)
 
     def _routed(self, message: Routed) -> None:

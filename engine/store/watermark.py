@@ -39,3 +39,10 @@ class Watermark:
         """Nothing will be durable any more; the first failure is the one that is told."""
         self.failure = self.failure or failure
         self._lot.unpark_all()
+
+
+async def told(token: trio.lowlevel.TrioToken) -> None:
+    """Wait until the loop has made every call that was handed to it by *token* before this one."""
+    reached = trio.Event()
+    token.run_sync_soon(reached.set)
+    await reached.wait()

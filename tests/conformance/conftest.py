@@ -9,4 +9,5 @@ pytest.register_assert_rewrite(
     "tests.conformance.store_ledger",
     "tests.conformance.store_log",
     "tests.conformance.store_trim",
+    "tests.conformance.store_violations",
 )

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.messages import Attempt, Envelope, Logged, Result, Trouble
 from engine.store.books import searched, weight
+from engine.violated import Violated
 
 OpenSet = tuple[tuple[int, str], ...]
 """(position, key) of deliveries, ascending."""
@@ -30,6 +31,7 @@ _pack = msgspec.msgpack.Encoder()
 _envelope = msgspec.json.Decoder(Envelope)
 _trouble = msgspec.msgpack.Decoder(Trouble)
 _result = msgspec.msgpack.Decoder(Result)
+_violated = msgspec.msgpack.Decoder(Violated)
 _keys = msgspec.msgpack.Decoder(tuple[str, ...])
 _attempts = msgspec.msgpack.Decoder(list[tuple[float, float, int, tuple[int, ...], str]])
 
@@ -82,6 +84,16 @@ def trouble_values(trouble: Trouble) -> tuple[object, ...]:
 def trouble_of(blob: bytes) -> Trouble:
     """Return the trouble of a ledger row."""
     return _trouble.decode(blob)
+
+
+def violated_values(one: Violated) -> tuple[object, ...]:
+    """Return a row of broken contracts: the whole Struct, beside what rows are looked for by."""
+    return one.position, one.contract, one.at, one.source, one.type, one.name, _pack.encode(one)
+
+
+def violated_of(blob: bytes) -> Violated:
+    """Return what a row of broken contracts holds."""
+    return _violated.decode(blob)
 
 
 def attempt_values(attempts: Iterable[Attempt]) -> list[tuple[object, ...]]:

@@ -10,6 +10,18 @@ from engine.store.base import Selection, Waiting
 from engine.store.sqlite import queries
 from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.rewriting import Rewriter
+from engine.violated import Violated, Wanted
+
+
+class SqliteViolations:
+    """Events that broke a contract."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def list(self, wanted: Wanted) -> list[Violated]:
+        """Return the newest entries that match."""
+        return await self._readers.ask(partial(queries.violations, wanted=wanted))
 
 
 class SqliteLedger:

@@ -80,7 +80,21 @@ FIRST = (
     )""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST,)
+SECOND = (
+    """CREATE TABLE violations (
+        position INTEGER NOT NULL,
+        contract TEXT NOT NULL,
+        at REAL NOT NULL,
+        source TEXT NOT NULL,
+        type TEXT NOT NULL,
+        name TEXT NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (position, contract)
+    )""",
+    "CREATE INDEX violations_listed ON violations (at, position)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
 """Step n brings a file from schema n to n + 1. One that was released is never changed."""
 
 

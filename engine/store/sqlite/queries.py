@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from engine.messages import Attempt, Logged, Result, State, Trouble
 from engine.store import books
 from engine.store.base import Accepted, Cursor, Progress, Selection, Waiting
 from engine.store.books import Standing
 from engine.store.due import Key
 from engine.store.sqlite import codec
+from engine.violated import Violated, Wanted
 
 PAGE_OF_IDS = 1000
 """Log rows that are read at once when looking back for ids."""
@@ -198,6 +201,17 @@ def attempts(connection: sqlite3.Connection, position: int) -> tuple[Attempt, ..
     ).fetchall()
     unpacked = (attempt for destination, body in found for attempt in codec.attempts_of(destination, body))
     return tuple(sorted((one for one in unpacked if position in one.positions), key=lambda one: one.at))
+
+
+def violations(connection: sqlite3.Connection, wanted: Wanted) -> list[Violated]:
+    """Return the events that broke a contract and match, the newest first."""
+    found = connection.execute(
+        "SELECT body FROM violations WHERE at >= :since AND (:position = 0 OR position = :position)"
+        " AND (:contract = '' OR contract = :contract) AND (:source = '' OR source = :source)"
+        " AND (:event = '' OR name = :event OR type = :event) ORDER BY at DESC, position DESC, contract LIMIT :limit",
+        msgspec.structs.asdict(wanted),
+    ).fetchall()
+    return [codec.violated_of(body) for (body,) in found]
 
 
 def cursors(connection: sqlite3.Connection) -> list[Cursor]:

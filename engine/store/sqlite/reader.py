@@ -14,6 +14,7 @@ from engine.messages import Attempt, Trouble
 from engine.store.base import Cursor, Progress, Selection, Usage, Waiting
 from engine.store.room import free_bytes
 from engine.store.sqlite import connect, migrations, queries
+from engine.violated import Violated, Wanted
 
 T = TypeVar("T")
 
@@ -57,6 +58,10 @@ class Reader:
     def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
         """Return one ledger row, or None."""
         return self._ask(partial(queries.troubles, ids=(id,))).get(id)
+
+    def violations(self, wanted: Wanted) -> tuple[Violated, ...]:
+        """Return the newest events that broke a contract and match, as `Violations.list`."""
+        return tuple(self._ask(partial(queries.violations, wanted=wanted)))
 
     def attempts(self, position: int) -> tuple[Attempt, ...]:
         """Return the attempts for a position, the oldest first."""

@@ -10,11 +10,11 @@ import trio
 from engine.errors import StoreFull
 from engine.messages import Claim, Logged, Result, State
 from engine.store import books
-from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retention, Usage
+from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retention, Usage, Violations
 from engine.store.due import Due, Hold
 from engine.store.room import Room
 from engine.store.sqlite import codec, queries, trim, writing
-from engine.store.sqlite.ledger import SqliteLedger
+from engine.store.sqlite.ledger import SqliteLedger, SqliteViolations
 from engine.store.sqlite.meta import SqliteMeta
 from engine.store.sqlite.opened import Opened
 from engine.store.sqlite.readers import Readers
@@ -52,6 +52,7 @@ class SqliteStore:
         rewriter = Rewriter(self._readers, self._writer, self._follow)
         self.ledger: Ledger = SqliteLedger(self._readers, rewriter)
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
+        self.violations: Violations = SqliteViolations(self._readers)
         self._closing = False
 
     @property

@@ -60,6 +60,7 @@ async def trim(readers: Readers, writer: Writer, room: Room, retention: Retentio
             break
         gone += await writer.perform(partial(delete_log, positions=some))
     await writer.perform(delete_attempts)
+    await writer.perform(partial(delete_violations, retention=retention, now=now))
     room.trimmed(retention, gone)
     for ids in _chunks(found.kept):
         gone += await writer.perform(partial(delete_kept, ids=ids))
@@ -120,6 +121,15 @@ def delete_attempts(connection: sqlite3.Connection) -> None:
         " SELECT seq FROM attempts WHERE high < (SELECT min(position) FROM log) ORDER BY high LIMIT ?)",
         (CHUNK,),
     )
+
+
+def delete_violations(connection: sqlite3.Connection, retention: Retention, now: float) -> None:
+    """Delete some of the entries of broken contracts that are older than the archive's age."""
+    if retention.archive_age:
+        connection.execute(
+            "DELETE FROM violations WHERE rowid IN ( SELECT rowid FROM violations WHERE at < ? ORDER BY at LIMIT ?)",
+            (now - retention.archive_age, CHUNK),
+        )
 
 
 def delete_kept(connection: sqlite3.Connection, ids: Sequence[str]) -> int:

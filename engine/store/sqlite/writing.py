@@ -39,6 +39,7 @@ CURSORS = "INSERT INTO cursors (source, position)"
 CURSORS_AGAIN = "ON CONFLICT (source) DO UPDATE SET position = excluded.position"
 PROGRESS = "INSERT INTO progress (sync, source, high, open)"
 PROGRESS_AGAIN = "ON CONFLICT (sync, source) DO UPDATE SET high = excluded.high, open = excluded.open"
+VIOLATIONS = "INSERT OR IGNORE INTO violations (position, contract, at, source, type, name, body)"
 COUNTS = "INSERT INTO counts (scope, name, value)"
 COUNTS_AGAIN = "ON CONFLICT (scope, name) DO UPDATE SET value = value + excluded.value"
 
@@ -66,6 +67,7 @@ def write_change(connection: sqlite3.Connection, change: Change, good: tuple[boo
     write_progress(connection, change.progress)
     write_attempts(connection, change.attempts)
     write_effect(connection, effect)
+    insert(connection, VIOLATIONS, [codec.violated_values(one) for one in change.violated])
     return effect
 
 
