@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from engine.runtime.address import Resolver, permitted, system_resolver
+from engine.runtime.at_once import write_at_once
 from engine.runtime.http_wire import Ask, Reader, Reply
 
 READ_SIZE = 64 * 1024
@@ -110,12 +111,15 @@ class Connection:
             httpx.WriteTimeout: not all was taken in *seconds*.
         """
         self._reader.begin(ask)
+        rest = ask.data[write_at_once(self._stream, ask.data) :]
+        if not rest:
+            return
         try:
             if seconds is None:
-                await self._stream.send_all(ask.data)
+                await self._stream.send_all(rest)
                 return
             with trio.move_on_after(seconds):
-                await self._stream.send_all(ask.data)
+                await self._stream.send_all(rest)
                 return
         except trio.BrokenResourceError:
             return

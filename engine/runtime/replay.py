@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import trio
 
+from engine.runtime.at_once import write_at_once
+
 
 class ReplayStream(trio.abc.HalfCloseableStream):
     """*stream*, with the *head* of a request in front of what it still has to say.
@@ -22,13 +24,17 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         end = head.find(b"\r\n\r\n") + 4
         self._head, self._early = head[:end], head[end:]
         self._answered = trio.Event()
+        self._through = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Return the head, then, after the first `send_all`, what came with it, then what the stream gives."""
+        if self._through:  # an Event that is set still costs its waiter a turn of the loop
+            return await self._stream.receive_some(max_bytes)
         if not self._head:
             await self._answered.wait()
             self._head, self._early = self._early, b""
         if not self._head:
+            self._through = True
             return await self._stream.receive_some(max_bytes)
         await trio.lowlevel.checkpoint()
         size = max_bytes or len(self._head)
@@ -39,6 +45,10 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         """Send to the stream."""
         await self._stream.send_all(data)
         self._answered.set()
+
+    def write_at_once(self, data: bytes) -> int:
+        """Write what the kernel takes now, once the handshake is answered; see `at_once.write_at_once`."""
+        return write_at_once(self._stream, data) if self._answered.is_set() else 0
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for the stream."""

@@ -20,54 +20,15 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
-from engine.errors import HeadraceError
+from engine.runtime.ended import ABNORMAL, Closed, Refused
 from engine.runtime.http_connection import READ_SIZE, Guard, Wire, open_stream
 from engine.runtime.mask import quicken
 from engine.runtime.replay import ReplayStream
 
-ABNORMAL = 1006
-"""The connection ended without a close frame (RFC 6455, section 7.1.5); never sent."""
+__all__ = ["ABNORMAL", "TOO_LARGE", "Bounds", "Closed", "Refused", "WebSocket", "accept", "connect"]
 
 TOO_LARGE = 4413
 """A message above `Bounds.max_message`; ours, after HTTP's 413."""
-
-
-class Closed(HeadraceError):
-    """The connection is over.
-
-    Args:
-        code: the close code, ours or the peer's; 1005 if the peer gave none, 1006 if it just went.
-        reason: its text, or "".
-    """
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        self.code = code
-        self.reason = reason
-        super().__init__(code, reason)
-
-    def __str__(self) -> str:
-        """Return ``closed with 4400: not JSON``."""
-        return f"closed with {self.code}: {self.reason}" if self.reason else f"closed with {self.code}"
-
-
-class Refused(HeadraceError):
-    """No WebSocket came about.
-
-    Args:
-        what: why, one sentence without a full stop.
-        status: what the server answered instead of 101; 0 if it answered nothing.
-        body: what came with it.
-    """
-
-    def __init__(self, what: str, status: int = 0, body: bytes = b"") -> None:
-        self.what = what
-        self.status = status
-        self.body = body
-        super().__init__(what, status, body)
-
-    def __str__(self) -> str:
-        """Return what went wrong."""
-        return self.what
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,8 +110,12 @@ class WebSocket:
         """
         sent = False
         try:
+            rest = self._connection.send_at_once(message)
+            if not rest:
+                sent = True
+                return
             with trio.move_on_after(self._bounds.send):
-                await self._connection.send_message(message)
+                await self._connection.send_rest(rest)
                 sent = True
         except ConnectionClosed:
             raise self._over() from None
@@ -339,6 +304,33 @@ class _Connection(WebSocketConnection):
         """Stop holding the reader back: what it still brings goes nowhere."""
         self.waiting = 1 << 62
         self._room.set()
+
+    def send_at_once(self, message: str | bytes) -> bytes:
+        """Send *message* as far as the kernel takes it now, and return the rest of its frame.
+
+        Raises:
+            ConnectionClosed: it is closed, or being closed.
+        """
+        if self._close_reason:
+            raise ConnectionClosed(self._close_reason)
+        data = self._wsproto.send(TextMessage(message) if isinstance(message, str) else BytesMessage(message))
+        if self._stream_lock.locked() or not isinstance(self._stream, ReplayStream):
+            return data
+        return data[self._stream.write_at_once(data) :]
+
+    async def send_rest(self, data: bytes) -> None:
+        """Send what `send_at_once` could not.
+
+        Raises:
+            ConnectionClosed: the peer went.
+        """
+        async with self._stream_lock:
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._abort_web_socket()
+                assert self._close_reason is not None
+                raise ConnectionClosed(self._close_reason) from None
 
     async def _handle_message_event(self, event: TextMessage | BytesMessage) -> None:
         if self.oversize:
