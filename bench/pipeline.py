@@ -53,7 +53,6 @@ file = "normalise.py"
 [[contracts.shop.events]]
 type = "track"
 name = "Order Completed"
-on_undeclared_fields = "allow"
 [contracts.shop.events.schema]
 type = "object"
 required = ["event", "properties", "userId"]
@@ -69,9 +68,22 @@ shipping = {{ type = "number", minimum = 0 }}
 tax = {{ type = "number", minimum = 0 }}
 currency = {{ enum = ["EUR", "USD", "GBP"] }}
 coupon = {{ type = "string" }}
+discount = {{ type = "number" }}
+sent = {{ type = "integer" }}
 [contracts.shop.events.schema.properties.properties.properties.products]
 type = "array"
-items = {{ type = "object", required = ["product_id", "price"], properties = {{ price = {{ type = "number" }} }} }}
+[contracts.shop.events.schema.properties.properties.properties.products.items]
+type = "object"
+required = ["product_id", "price"]
+[contracts.shop.events.schema.properties.properties.properties.products.items.properties]
+product_id = {{ type = "string" }}
+sku = {{ type = "string" }}
+name = {{ type = "string" }}
+price = {{ type = "number", minimum = 0 }}
+quantity = {{ type = "integer", minimum = 1 }}
+category = {{ type = "string" }}
+url = {{ type = "string" }}
+image_url = {{ type = "string" }}
 [destinations.crm]
 type = "webhook"
 url = "http://127.0.0.1:{port}/in"
