@@ -1,8 +1,8 @@
 """Mappings as Python: one function a mapping, with every plain field and simple template written out.
 
-Plain references cost a subscript each, and an object that several of them are in is looked up once. A field that is
-missing, an array or a failing template is asked of the form itself: `engine.lang.forms` says what a form means, and a
-property test says that both agree.
+Plain references cost a look and a subscript each, and the object that they are in is looked up once. An array on the
+way or a failing template is asked of the form itself: `engine.lang.forms` says what a form means, and a property test
+says that both agree.
 """
 
 from __future__ import annotations
@@ -135,20 +135,24 @@ class _Writer(Writer):
 
     def __init__(self, *, in_each: bool, shared: Sequence[_Keys] = ()) -> None:
         super().__init__()
-        self.names |= {"UNSET": UNSET, "MappingFailed": MappingFailed, "at_field": at_field}
+        self.names |= {"UNSET": UNSET, "EMPTY": {}, "MappingFailed": MappingFailed, "at_field": at_field}
         self.uses: Counter[_Keys] = Counter()
         self._in_each = in_each
         self._root = "root" if in_each else "event"
         self._shared = {keys: f"o{number}" for number, keys in enumerate(sorted(shared, key=len))}
 
     def lookups(self) -> list[str]:
-        """Return the statements that look up what is shared; None where it is not there."""
+        """Return the statements that look up what is shared; an empty object where there is none."""
         lines = []
         for keys, local in self._shared.items():
-            holder = self._shared.get(keys[:-1], self._chain(keys[:-1]))
-            # An event is an object; everything else may be anything.
-            guard = "" if holder == "event" else f" if type({holder}) is dict else None"
-            lines.append(f"{local} = {holder}.get({keys[-1]!r}){guard}")
+            if len(keys) == 1:
+                lines.append(f"{local} = {keys[0]} if type({keys[0]}) is dict else EMPTY")
+                continue
+            # An event is an object, and what is shared is one by now; an item or a template's context may be anything.
+            holder = self._shared.get(keys[:-1], keys[0])
+            guard = f"type({holder}) is dict and " if holder in {"root", "context"} else ""
+            found = f"type({local} := {holder}.get({keys[-1]!r})) is dict"
+            lines.append(f"{local} = {local} if {guard}{found} else EMPTY")
         return lines
 
     def object(self, form: Object, local: str, names: _Keys) -> list[str]:
@@ -171,16 +175,13 @@ class _Writer(Writer):
         return self._called(compiled(form, in_each=self._in_each), place, names)
 
     def _reference(self, form: Reference, place: str) -> list[str]:
-        if not is_plain(form.path):
+        keys = (self._root, *(segment.key for segment in form.path.segments))
+        if not is_plain(form.path) or any(key.isdigit() for key in keys):
             return self._unless_missing(f"{self.name(form.path.get)}({self._root})", place)
-        return [
-            "try:",
-            f"    {place} = {self._reach((self._root, *(segment.key for segment in form.path.segments)))}",
-            "except KeyError:",
-            "    pass",
-            "except (TypeError, IndexError):",
-            *self._unless_missing(f"{self.name(form.path.get)}({self._root})", place, "    "),
-        ]
+        # Its object is looked up once and for all, however often: what is often missing must not cost an exception.
+        self.uses.update([keys[:length] for length in range(1 if self._in_each else 2, len(keys))] * 2)
+        holder = self._shared.get(keys[:-1], self._root)
+        return [f"if {keys[-1]!r} in {holder}:", f"    {place} = {holder}[{keys[-1]!r}]"]
 
     def _template(self, form: Templated, place: str, names: _Keys) -> list[str]:
         by_form = f"{self.name(_by_form(form, names, in_each=self._in_each))}({self._call})"
@@ -224,7 +225,7 @@ class _Writer(Writer):
         return self._chain(keys)
 
     def _chain(self, keys: _Keys) -> str:
-        for length in range(len(keys) - 1, 1, -1):
+        for length in range(len(keys) - 1, 0, -1):
             if keys[:length] in self._shared:
                 return self._shared[keys[:length]] + "".join(f"[{key!r}]" for key in keys[length:])
         return keys[0] + "".join(f"[{key!r}]" for key in keys[1:])

@@ -187,7 +187,15 @@ def test_a_compiled_template_agrees_with_the_interpreter(text, events):
 TEXTS = (
     PATHS | st.sampled_from(["{{ row.a }}", "{{ row.a.b | cast: 'number' }}", "x{{ row.b.a | upcase }}"]) | TEMPLATES
 )
-ITEMS = st.sampled_from(["{{ item.a }}", "{{ item.b.a | upcase }}", "{{ item }}-{{ row.a }}"])
+ITEMS = st.sampled_from(
+    [
+        "{{ item.a.b }}{{ item.a.a | upcase }}",
+        "{{ item.a }}{{ context.sync.a }}{{ context.sync.b }}",
+        "{{ item.a }}",
+        "{{ item.b.a | upcase }}",
+        "{{ item }}-{{ row.a }}",
+    ]
+)
 CONSTANT_FORMS = st.builds(lambda value: {"value": value}, JSON.filter(lambda value: "inf" not in repr(value)))
 FORMS = st.recursive(
     TEXTS | st.integers() | CONSTANT_FORMS,
