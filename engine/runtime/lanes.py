@@ -73,7 +73,7 @@ class Lanes(Generic[T]):
         if self.closed:
             raise Closed(self.name)
         self._lanes[name].items.extend(items)
-        self._takers.unpark(count=len(items))
+        self._takers.unpark()  # one hand may take them all; if not, it wakes the next
 
     async def ready(self) -> None:
         """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
@@ -102,6 +102,8 @@ class Lanes(Generic[T]):
                 break
             picked.append(lane.items.popleft())
         self._hand[hand] = (lane, picked)
+        if self.waiting:
+            self._takers.unpark()
         return list(picked)
 
     def done(self, hand: int) -> None:

@@ -128,3 +128,32 @@ def test_dropping_empties_the_lanes_and_frees_their_places() -> None:
 
     assert made.drop() == ["1", "a", "b"]
     assert (made.waiting, made["orders"].room.free, made["due"].room.free) == (0, 10, 10)
+
+
+async def test_one_hand_is_woken_for_what_one_hand_can_take_and_wakes_the_next_for_the_rest(autojump_clock) -> None:
+    made = lanes()
+    woken: list[tuple[int, list[str]]] = []
+
+    async def hand(number: int) -> None:
+        try:
+            while True:
+                await made.ready()
+                woken.append((number, made.pick(number, 2, len)))
+                await trio.sleep(1)
+                made.done(number)
+        except Closed:
+            return
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(hand, number)
+        await trio.testing.wait_all_tasks_blocked()
+        put(made, "orders", *"ab")
+        await trio.testing.wait_all_tasks_blocked()
+        assert [items for _, items in woken] == [["a", "b"]]
+        put(made, "orders", *"cdef")
+        await trio.testing.wait_all_tasks_blocked()
+        made.close()
+
+    assert [items for _, items in woken] == [["a", "b"], ["c", "d"], ["e", "f"]]
+    assert len({number for number, _ in woken}) == 3
