@@ -45,8 +45,11 @@ class Archiver(Actor[Report]):
         self.books = books
         self.queue = queue
         self.places = places
+        self._news = Bell()
         self._bell = Bell()
         self._over = False
+        if books.changed:  # in an earlier life
+            self._news.ring()
 
     async def run(self) -> None:
         """Fold and write until the inbox is closed and empty, then write the rest."""
@@ -59,6 +62,7 @@ class Archiver(Actor[Report]):
         while more is not None:
             self.books.fold(more)
             more = self.inbox.take_nowait()
+        self._news.ring()
         if self.books.outcomes >= OUTCOMES:
             self._bell.ring()
         self.inbox.done()
@@ -68,10 +72,12 @@ class Archiver(Actor[Report]):
     async def _fold_all(self) -> None:
         await super().run()
         self._over = True
+        self._news.ring()
         self._bell.ring()
 
     async def _write_all(self) -> None:
         while not self._over:
+            await self._news.wait()  # an idle engine sleeps
             await self._bell.wait(TICK)
             await self._write()
         await self._write()
