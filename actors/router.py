@@ -64,7 +64,8 @@ class Router(Reader[Passed]):
         """Send again what was open at the last end, before anything new."""
         while self.reopened:
             first = min(position for position, _ in self.reopened)
-            await self._reopen(await self.follower.read(first - 1, first + RUN - 1))
+            upto = min(first + RUN - 1, self.follower.place.position)  # beyond it the log may not reach yet
+            await self._reopen(await self.follower.read(first - 1, upto))
 
     async def receive(self, passed: Passed, /) -> None:
         """Route every event of *passed*; wait for room before anything is reported or handed on."""
