@@ -10,6 +10,7 @@ from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
 from engine.runtime.lanes import Lanes
 from engine.store.base import Queue
+from engine.store.tally import NEEDS_ATTENTION
 
 LANE = "due"
 """The name of the lane of every sender that retries come by."""
@@ -84,4 +85,4 @@ def _due(claim: Claim) -> Due:
         excused=trouble.excused,
         replay=trouble.replay,
     )
-    return Due(delivery=delivery, token=claim.token, status=trouble.status, last_at=trouble.last_at)
+    return Due(delivery=delivery, token=claim.token, refused=trouble.reason == NEEDS_ATTENTION, last_at=trouble.last_at)

@@ -52,6 +52,11 @@ class Port(msgspec.Struct, kw_only=True):
     last_delivery: dict[str, float] = {}
     last_success: float = 0.0
 
+    def close(self) -> None:
+        """Let nothing more in; what waits can still be sent, unless the destination is not to be had."""
+        self.lanes.close()
+        self.breaker.dismiss()
+
 
 class Outlets(msgspec.Struct, frozen=True, kw_only=True):
     """Where a sender's words go.
@@ -65,6 +70,18 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
     archiver: Inbox[Any]
     places: Room
     bell: Bell
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What one slot holds while it sends.
+
+    Attributes:
+        hand: the slot's number: of its hand in the lanes.
+        admission: the breaker's.
+    """
+
+    hand: int
+    admission: Admission
 
 
 class Sender:
@@ -83,6 +100,8 @@ class Sender:
         self.clock = clock
         self.roll = roll
         self._tls = tls_context() if isinstance(plan.destination, Translator) else None
+        self._reserved: dict[int, int] = {}
+        """Per hand: places of the archiver that are reserved and not used yet."""
 
     @property
     def policy(self) -> RetryPolicy:
@@ -101,29 +120,33 @@ class Sender:
             while True:
                 await self.port.lanes.ready()
                 admission = await self.port.breaker.admit()
+                if admission.probe:
+                    self.port.lanes.prefer_others()  # what failed last comes by the lane of what is due
                 limits = self.plan.limits
                 picked = self.port.lanes.pick(hand, limits.batch, _weigh, limits.batch_bytes)
                 if picked:
-                    await self._send_all(client, picked, admission)
+                    await self._send_all(client, Held(hand=hand, admission=admission), picked)
                     self.port.lanes.done(hand)
                     if isinstance(picked[0], Due):
                         self.outlets.bell.ring()
         except Closed:
             pass
         finally:
+            self.outlets.places.give(self._reserved.pop(hand, 0))  # of what a death left unsettled
             if client is not None:
                 await client.aclose()
 
-    async def _send_all(self, client: HttpClient | None, picked: list[Work], admission: Admission) -> None:
+    async def _send_all(self, client: HttpClient | None, held: Held, picked: list[Work]) -> None:
         """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
         await self.outlets.places.reserve(len(picked))
-        parts = [await self._young(picked)]
+        self._reserved[held.hand] = len(picked)
+        parts = [await self._young(held, picked)]
         while parts:
             part = parts.pop()
             if part:
-                parts += reversed(await self._send(client, part, admission))
+                parts += reversed(await self._send(client, held, part))
 
-    async def _young(self, picked: list[Work]) -> list[Work]:
+    async def _young(self, held: Held, picked: list[Work]) -> list[Work]:
         """Return *picked* without what has waited too long, which is archived."""
         now = self.clock.wall()
         oldest = now - self.policy.max_age
@@ -133,9 +156,10 @@ class Sender:
             for work in old:
                 tally.too_old(work)
             await self._tell(tally.settled(None))
+            self._settled(held, old)
         return [work for work in picked if work_delivery(work).received_at >= oldest] if old else picked
 
-    async def _send(self, client: HttpClient | None, part: list[Work], admission: Admission) -> list[list[Work]]:
+    async def _send(self, client: HttpClient | None, held: Held, part: list[Work]) -> list[list[Work]]:
         """Make one request for *part* and report it; return the parts to send instead, if it was too much at once."""
         await self.port.limiter.take()
         deliveries = [work_delivery(work) for work in part]
@@ -145,8 +169,11 @@ class Sender:
             self._note(outcome, deliveries, at)
             half = len(part) // 2
             return [part[:half], part[half:]]
-        await self._report(part, deliveries, outcome, at)
-        self._inform(outcome, admission)
+        tally = self._tally(part, deliveries, outcome, at)
+        await self._tell(tally.settled(self._note(outcome, deliveries, at)))
+        self._settled(held, part)
+        if not tally.own_fault:
+            self._inform(outcome, held.admission)
         return []
 
     async def _attempt(self, client: HttpClient | None, deliveries: list[Delivery], at: float) -> Outcome:
@@ -200,8 +227,8 @@ class Sender:
         reply = Reply(error=text, seconds=self.clock.monotonic() - started)
         return Outcome(reply=reply, items=_fitting(items, deliveries))
 
-    async def _report(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> None:
-        """Tell the archiver what became of each delivery; its places are reserved, so there is room."""
+    def _tally(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> Tally:
+        """Return what became of each delivery."""
         now = self.clock.wall()
         tally = Tally(self.policy, now, self.roll)
         told = self._pace(outcome, now)
@@ -210,7 +237,12 @@ class Sender:
             waits = Waits(down=down, told=told, last_success=self.port.last_success)
             tally.add(work, item, outcome, waits)
         self._observe(tally, now)
-        await self._tell(tally.settled(self._note(outcome, deliveries, at)))
+        return tally
+
+    def _settled(self, held: Held, part: Sequence[Work]) -> None:
+        """Let go of what the archiver was told of: it is not to be settled again if this sender dies."""
+        self.port.lanes.done(held.hand, part)
+        self._reserved[held.hand] -= len(part)
 
     async def _tell(self, settled: Settled) -> None:
         """Hand an outcome to the archiver; at once if there is room, since a cancelled wait would forget it."""
@@ -229,7 +261,7 @@ class Sender:
     def _observe(self, tally: Tally, now: float) -> None:
         for delivery, first in tally.arrived:
             self.port.last_success = self.port.last_delivery[delivery.sync] = now
-            if first:
+            if first and delivery.sync in self.port.latency:  # else the sync goes elsewhere since it was tried first
                 self.port.latency[delivery.sync].add(now - delivery.received_at)
 
     def _note(self, outcome: Outcome, deliveries: list[Delivery], at: float) -> Attempt:
@@ -260,7 +292,7 @@ class Sender:
         breaker = self.port.breaker
         verdict = outcome.worst
         if verdict is Verdict.PAUSE:
-            breaker.needs_attention(f"the destination answered {outcome.reply.status}: check its credentials")
+            breaker.needs_attention(f"the destination refuses us ({outcome.error}): check its credentials")
         elif verdict is Verdict.RETRY and outcome.reply.status != 429:  # noqa: PLR2004 - it is alive, and says so
             breaker.failure(admission)
         else:

@@ -38,7 +38,7 @@ from engine.messages import Passed, Report, Span, Stretch
 from engine.observe.latency import Histogram
 from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan
-from engine.plugin import Source
+from engine.plugin import Direct, Source
 from engine.runtime.bell import Bell
 from engine.runtime.breaker import Breaker, Change, Thresholds
 from engine.runtime.channel import Inbox
@@ -62,6 +62,9 @@ REPORTS = 8192
 """Reports that wait for the archiver: above `PLACES`, so that an outcome with a place never waits."""
 LANE_PLACES = 1024
 """Deliveries that wait for a sender, per sync; with `PLACES` below the 4,096 that a progress row may hold open."""
+
+PLUGINS_CLOSE = 5.0
+"""Seconds that destinations which do not speak HTTP have, together, to let go of what they hold."""
 
 BY_OPERATOR = "paused by an operator"
 
@@ -136,7 +139,11 @@ class Tree:
         Raises:
             TooManyRestarts: a trunk actor was given up; everything durable is in the store.
         """
-        await self.supervisor.run(task_status=task_status)
+        try:
+            await self.supervisor.run(task_status=task_status)
+        finally:
+            with trio.move_on_after(PLUGINS_CLOSE, shield=True):
+                await self._close_plugins()
 
     def stop(self) -> None:
         """Drain: accept no more, acknowledge what is durable, finish what is in flight; the rest is in the store."""
@@ -145,6 +152,14 @@ class Tree:
     def stop_now(self) -> None:
         """End at once; what is durable is in the store."""
         self.supervisor.stop_now()
+
+    async def _close_plugins(self) -> None:
+        for name, each in self.plan.destinations.items():
+            if isinstance(each.destination, Direct):
+                try:
+                    await each.destination.aclose()
+                except Exception as error:  # noqa: BLE001 - foreign code, and nothing is left that it could harm
+                    log.warning("destination.close_failed", destination=name, error=repr(error))
 
     async def status(self) -> Status:
         """Return the engine at a glance."""
@@ -190,7 +205,7 @@ class Tree:
         )
         maintenance = Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop)
         senders = [
-            Child(name=f"sender.{name}", start=partial(self._sender, each), stop=self.ports[name].lanes.close)
+            Child(name=f"sender.{name}", start=partial(self._sender, each), stop=self.ports[name].close)
             for name, each in self.plan.destinations.items()
         ]
         retry = Child(name="retry", start=self.retry.run, stop=self.retry.stop, essential=True)

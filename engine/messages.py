@@ -282,13 +282,13 @@ class Due(Message, frozen=True, kw_only=True):
 
     Attributes:
         token: of the claim; a settlement with an old one has no effect.
-        status: of the last attempt; 0 if nothing came back.
+        refused: whether the last attempt met 401 or 403.
         last_at: epoch seconds of the last attempt's end.
     """
 
     delivery: Delivery
     token: int
-    status: int = 0
+    refused: bool = False
     last_at: float = 0.0
 
 

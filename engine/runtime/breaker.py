@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
 from engine.runtime.nap import Naps
 
@@ -97,6 +98,7 @@ class Breaker:
         self._in_a_row = 0
         self._sick: State = "closed"  # what it is when no probe is out and nobody paused it
         self._probing = False
+        self._dismissed = False
         self._probe_at = math.inf
         self._reason = ""
         self._paused: str | None = None
@@ -136,11 +138,16 @@ class Breaker:
         """Wait until a request may be made; not a checkpoint when it is closed.
 
         A cancelled call used up no probe.
+
+        Raises:
+            Closed: it does not let through now, and `dismiss` was called.
         """
         while True:
             admission = self.admit_nowait()
             if admission is not None:
                 return admission
+            if self._dismissed:
+                raise Closed("breaker")
             await self._naps.until(math.inf if self._paused is not None else self._probe_at)
 
     def admit_nowait(self) -> Admission | None:
@@ -205,6 +212,11 @@ class Breaker:
         if self._sick != "closed":
             self._probe_at = self._clock.monotonic()
             self._naps.cut()
+
+    def dismiss(self) -> None:
+        """Let nobody wait in `admit` any more: the engine ends, and what waits is in the store."""
+        self._dismissed = True
+        self._naps.cut()
 
     def _is_probe(self, admission: Admission | None) -> bool:
         return self._probing if admission is None else admission.probe

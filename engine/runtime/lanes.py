@@ -106,11 +106,19 @@ class Lanes(Generic[T]):
             self._takers.unpark()
         return list(picked)
 
-    def done(self, hand: int) -> None:
-        """Let go of what is in *hand* and give its places back."""
+    def done(self, hand: int, items: Sequence[T] | None = None) -> None:
+        """Let go of *items*, or of all that is in *hand*, and give their places back."""
         lane, picked = self._hand.pop(hand)
+        gone = len(picked)
+        if items is not None:
+            gone = len(items)
+            self._hand[hand] = (lane, [item for item in picked if not any(item is one for one in items)])
         # A feeder with more items than the lane has places reserves all of them; so fewer may be taken than come back.
-        lane.room.give(min(len(picked), lane.room.capacity - lane.room.free))
+        lane.room.give(min(gone, lane.room.capacity - lane.room.free))
+
+    def prefer_others(self) -> None:
+        """Let the next turn be another lane's than the first's, if any other has items."""
+        self._turn_of_first = False
 
     def leftovers(self) -> list[T]:
         """Return what a dead receiver had in hand, and give its places back; it is not offered again."""

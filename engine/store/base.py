@@ -19,8 +19,12 @@ from engine.violated import Violated, Wanted
 Done = Callable[[BaseException | None], None]
 """Called once, in the trio thread, when the write is durable (None) or has failed (the error). Must not raise."""
 
-LEASE = 600.0
-"""Seconds a claim is exclusive; far above any request's time-out, since one process owns every claim."""
+LEASE = 30 * 86400.0
+"""Seconds a claim is exclusive. One process owns every claim, and its end releases all.
+
+Far above any `max_age`: what is claimed waits in its sender's lane for as long as the destination is down or paused,
+and what is claimed twice is sent twice.
+"""
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):

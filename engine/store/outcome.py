@@ -89,7 +89,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         """What failed, in one line; "" if a reply came that says nothing of an error."""
         if self.reply.error or self.fine:
             return self.reply.error
-        return f"status {self.reply.status}" if self.reply.status else "some deliveries failed"
+        if self.reply.status:
+            return f"status {self.reply.status}"
+        said = (item.message for item in self.items or () if item.verdict is not Verdict.DELIVERED)
+        return next(filter(None, said), "some deliveries failed")
 
     def verdicts(self, deliveries: Sequence[Delivery]) -> tuple[Item, ...]:
         """Return one item per delivery, each with its verdict and reason."""

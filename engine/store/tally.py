@@ -25,6 +25,8 @@ from engine.store.outcome import Outcome
 
 PROBE_EVERY = 30.0
 """Seconds after which a delivery that met 401 or 403 is tried again."""
+NEEDS_ATTENTION = "needs_attention"
+"""The reason of a delivery that met 401 or 403 and waits for a probe."""
 PROBES = 3
 """Attempts after which one that always meets 401 or 403 is archived, when there was nothing else to probe with."""
 
@@ -65,6 +67,8 @@ class Tally:
         self.roll = roll
         self.arrived: list[tuple[Delivery, bool]] = []
         """Each delivery that arrived, and whether it did so at its first attempt."""
+        self.own_fault = False
+        """Whether a delivery was archived for a 401 or 403 of its own, which says nothing of the destination."""
         self._closed: list[tuple[str, int, str]] = []
         self._delivered: Counter[str] = Counter()
         self._troubles: list[Trouble] = []
@@ -123,8 +127,9 @@ class Tally:
         if item.verdict is Verdict.PAUSE:
             alone = tried.attempts >= PROBES
             # Others arrived since it was refused: then it is refused for what it is, not for who we are.
-            its_own = isinstance(work, Due) and work.status in {401, 403} and waits.last_success > work.last_at
-            return (item.reason, None) if alone or its_own else ("needs_attention", PROBE_EVERY)
+            its_own = isinstance(work, Due) and work.refused and waits.last_success > work.last_at
+            self.own_fault = self.own_fault or its_own
+            return (item.reason, None) if alone or its_own else (NEEDS_ATTENTION, PROBE_EVERY)
         if reason := exhausted(tried, self.policy, self.now):
             return reason, None
         return item.reason or "failed", max(waits.told, self.policy.delay(max(tried.attempts, 1), self.roll()))

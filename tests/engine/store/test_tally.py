@@ -22,7 +22,7 @@ REQUEST = Request(url="https://crm.example/", headers=(("x", "y"),), body=b'{"a"
 
 def due(**changes: object) -> Due:
     tried = msgspec.structs.replace(DELIVERY, **{"attempts": 1, "first_at": NOW - 10, **changes})
-    return Due(delivery=tried, token=5, status=503, last_at=NOW - 5)
+    return Due(delivery=tried, token=5, last_at=NOW - 5)
 
 
 def answered(status: int, **reply: Any) -> Outcome:
@@ -104,18 +104,18 @@ def test_when_it_is_given_up(changes, down, reason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "attempts", "last_success", "reason"),
+    ("refused", "attempts", "last_success", "reason"),
     [
-        (403, 1, 0.0, "needs_attention"),
-        (403, 1, NOW - 1, "rejected_403"),
-        (503, 1, NOW - 1, "needs_attention"),
-        (403, 2, 0.0, "rejected_403"),
+        (True, 1, 0.0, "needs_attention"),
+        (True, 1, NOW - 1, "rejected_403"),
+        (False, 1, NOW - 1, "needs_attention"),
+        (True, 2, 0.0, "rejected_403"),
     ],
 )
 def test_a_403_is_its_own_if_others_arrive_or_it_alone_was_probed_three_times(
-    status, attempts, last_success, reason
+    refused, attempts, last_success, reason
 ) -> None:
-    work = msgspec.structs.replace(due(attempts=attempts), status=status)
+    work = msgspec.structs.replace(due(attempts=attempts), refused=refused)
     (one,) = settle(work, answered(403), Waits(last_success=last_success)).settles
 
     assert one.trouble.reason == reason
