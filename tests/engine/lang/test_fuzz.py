@@ -36,17 +36,23 @@ WORDS = {
     """),
     "filter": words(r"""
         a  event  =  !=  <  >=  and  or  not  in  (  )  ,  "x"  'y'  1  -2.5  1e9  1e999  true  null  exists(a)
-        contains(  match(a, 'x*')  length(a)  typeof  a.b[0]  ['and']  !  ==  AND  starts_with(a.b[1].c, "x")  lowercase(event)
+        contains(  match(a, 'x*')  length(a)  typeof  a.b[0]  ['and']  !  ==  AND  starts_with(a.b[1].c, "x")
+        lowercase(event)
     """),
     "template": words(r"""
         {{  }}  {%  %}  {{-  -%}  row.a  row['x y']  item  context.s  |  cast: 'number'  upcase  default: row.b
-        if  endif  else  for i in row.a  endfor  (1..3)  (1..row.a)  assign x =  capture c  endcapture  case row.a  when 1  endcase  '  "
-        ==  regex_replace: '(a  contains  raw  endraw  comment  endcomment  liquid  cycle 'a','b'  row.empty  split: ''
-        join  x  1.5  | date: '%Y'  | concat: row.a.b  increment n  {% break %}  forloop.index  | slice: 1, 2  nil  blank  ..
+        if  endif  else  for i in row.a  endfor  (1..3)  (1..row.a)  assign x =  capture c  endcapture
+        case row.a  when 1  endcase  '  "
+        ==  regex_replace: '(a  contains  raw  endraw  comment  endcomment  liquid  cycle 'a','b'  row.empty
+        split: ''
+        join  x  1.5  | date: '%Y'  | concat: row.a.b  increment n  {% break %}  forloop.index  | slice: 1, 2
+        nil  blank  ..
     """),
     "config": words(r"""
-        =  [  ]  [[  {  }  "  1  true  [syncs.a]  source  destination = 'box'  filter =  '{{ row.a }}'  5s  2026-01-01
-        nan  #  env:X  include = ['x']  mapping  event_types  .  [contracts.c]  rate = "x"  match = "all"  order_by = "a.."
+        =  [  ]  [[  {  }  "  1  true  [syncs.a]  source  destination = 'box'  filter =  '{{ row.a }}'  5s
+        2026-01-01
+        nan  #  env:X  include = ['x']  mapping  event_types  .  [contracts.c]  rate = "x"  match = "all"
+        order_by = "a.."
     """),
 }
 GOOD = {
