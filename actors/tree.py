@@ -13,6 +13,7 @@ and books belong to the tree and outlive the actors that use them.
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -50,6 +51,7 @@ from engine.runtime.limiter import Limiter
 from engine.runtime.mark import Mark
 from engine.runtime.room import Room
 from engine.runtime.supervisor import Child, ChildEvent, Supervisor
+from engine.runtime.tls import server_context
 from engine.store.base import Store
 from engine.store.pages import Books
 from engine.store.start import Beginning, Paused, keep_paused
@@ -126,7 +128,7 @@ class Tree:
             partial(_new_id, random.SystemRandom()),
             _terms(plan),
         )
-        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock)
+        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
         self.control = Control(self, plan.config.console)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
@@ -309,6 +311,12 @@ def _events(stretch: Stretch) -> int:
 def _terms(plan: Plan) -> Terms:
     limits = plan.config.receiver.limits
     return Terms(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
+
+
+def _tls(plan: Plan) -> ssl.SSLContext | None:
+    """Return the receiver's certificate, or None if it speaks in the clear."""
+    tls = plan.config.receiver.tls
+    return None if tls is None else server_context(plan.loaded.folder / tls.cert, plan.loaded.folder / tls.key)
 
 
 def _new_id(chance: random.Random) -> str:

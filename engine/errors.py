@@ -114,6 +114,10 @@ class ProtocolError(HeadraceError):
     """A peer that does not speak the protocol; the text is sent back to it."""
 
 
+class SignatureError(HeadraceError):
+    """A message that does not show that it is from whom it should be; the text is sent back to its sender."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the nearest of *choices*, or "" if none is near."""
     near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)

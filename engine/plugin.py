@@ -7,12 +7,13 @@ HTTP makes its attempts itself (`Direct`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from engine.errors import PluginError, Problem, SettingsError
+from engine.errors import LangError, PluginError, Problem, ProtocolError, SettingsError, SignatureError
+from engine.lang.path import getter, parse
 from engine.lang.retry import Verdict, classify
 from engine.messages import Delivery, Reply, Request
 from engine.units import Duration, Size
@@ -31,11 +32,14 @@ __all__ = [
     "PluginError",
     "Post",
     "Problem",
+    "ProtocolError",
     "Reply",
     "Request",
     "Secret",
     "Settings",
     "SettingsError",
+    "Shaped",
+    "SignatureError",
     "Size",
     "Source",
     "Submission",
@@ -43,6 +47,7 @@ __all__ = [
     "Verdict",
     "by_status",
     "idempotency_key",
+    "reader",
 ]
 
 FieldType = Literal["any", "string", "number", "integer", "boolean", "object", "array"]
@@ -156,6 +161,18 @@ def idempotency_key(delivery: Delivery) -> str:
     return f"{delivery.key};r{delivery.replay}" if delivery.replay else delivery.key
 
 
+def reader(reference: str) -> Callable[[dict[str, Any]], Any]:
+    """Return what reads a field reference, for example ``data.object.id``, out of an object; UNSET if it is not there.
+
+    Raises:
+        ValueError: it is not a reference; says why.
+    """
+    try:
+        return getter(parse(reference))
+    except LangError as error:
+        raise ValueError(error.what) from None
+
+
 class Destination(Generic[S]):
     """Where deliveries go.
 
@@ -224,13 +241,14 @@ class Direct(Protocol):
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request as a source sees it: headers in lower case, body inflated."""
+    """One HTTP request as a source sees it: headers in lower case, body inflated, scheme ``http`` or ``https``."""
 
     method: str
     path: str
     query: Mapping[str, str] = {}
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    scheme: str = "http"
 
     def header(self, name: str) -> str | None:
         """Return the first header of that lower-case *name*, or None."""
@@ -247,6 +265,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         context: the batch's own, merged under each item's.
         integrations: likewise.
         browser: whether ``context.ip`` is to be filled in.
+        reply: JSON that the client is told on success, where it expects something of its own; b"" for what became of
+            the events. With a reply and no items, a request is only answered; without a key too, to anybody.
     """
 
     write_key: str | None
@@ -255,19 +275,44 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     context: dict[str, Any] | None = None
     integrations: dict[str, Any] | None = None
     browser: bool = False
+    reply: bytes = b""
 
 
 class Source(Protocol):
     """A shape in which clients send events over HTTP: pure, no I/O."""
 
     routes: ClassVar[tuple[tuple[str, str], ...]]
-    """(method, path) pairs it answers; exact, and no two sources share one."""
+    """(method, path) pairs it answers; no two sources share one. A part in braces stands for any: ``/v1/{key}``. A
+    slash at a request's end counts as none."""
 
     def decode(self, post: Post) -> Submission:
         """Return what *post* holds.
 
         Raises:
             ProtocolError: a body that can never work; the client is told 400 with its text.
+        """
+
+
+@runtime_checkable
+class Shaped(Source, Protocol):
+    """A source whose events depend on what its table in config.toml says; only sources of its type have its routes."""
+
+    Settings: ClassVar[type[Any]]
+    """The Struct into which the keys of its own are read; it may raise ValueError for what cannot work. With settings
+    of their own, `decode` need only find the write key."""
+
+    def shape(self, post: Post, submission: Submission, settings: Any, at: float) -> Submission:
+        """Return *submission*, whose key is good, with its items as events.
+
+        Args:
+            post: the request.
+            submission: what `decode` made of it.
+            settings: of the source that the key opens.
+            at: epoch seconds, for signatures.
+
+        Raises:
+            ProtocolError: a body that can never work; the client is told 400 with its text.
+            SignatureError: the request is not from whom it should be; the client is told 401.
         """
 
 

@@ -83,6 +83,15 @@ class Registry:
         """
         return self._load("functions", name)
 
+    def source(self, name: str) -> type[Source]:
+        """Return the class of one type of source.
+
+        Raises:
+            PluginError: unknown or cannot be imported; the second line says what to do.
+        """
+        found: type[Source] = self._load("sources", name)
+        return found
+
     def sources(self) -> list[Source]:
         """Return one of each source, sorted by name.
 

@@ -201,6 +201,30 @@ class Address(str):
         return str(self)
 
 
+class Network(str):
+    """Addresses that belong together, written ``"10.0.0.0/8"``, ``"fd00::/8"``, or one alone as ``"192.0.2.7"``."""
+
+    __slots__ = ()
+    example: ClassVar[str] = "10.0.0.0/8"
+    pattern: ClassVar[str] = r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
+
+    def __new__(cls, text: str) -> Self:
+        """Take text.
+
+        Raises:
+            ValueError: says what was expected.
+        """
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise ValueError(f'expected an IP address or a network, as in "{cls.example}"') from None
+        return super().__new__(cls, text)
+
+    def written(self) -> str:
+        """Return the text itself."""
+        return str(self)
+
+
 class Start(str):
     """Where a new sync begins, written ``"latest"``, ``"earliest"`` or a time such as ``"2025-01-31T12:00:00Z"``."""
 
@@ -235,10 +259,10 @@ class Start(str):
         return str(self)
 
 
-Unit: TypeAlias = Duration | Size | Rate | Backoff | Address | Start
+Unit: TypeAlias = Duration | Size | Rate | Backoff | Address | Network | Start
 """Any of the types that are text with a meaning; each has ``example``, ``pattern`` and ``written()``."""
 
-UNITS: tuple[type[Unit], ...] = (Duration, Size, Rate, Backoff, Address, Start)
+UNITS: tuple[type[Unit], ...] = (Duration, Size, Rate, Backoff, Address, Network, Start)
 """The same, to ask what a type is."""
 
 

@@ -10,6 +10,10 @@ BUILTIN: dict[str, dict[str, str]] = {
         "webhook": "plugins.destinations.webhook:Webhook",
     },
     "functions": {"python": "plugins.functions.python:Python"},
-    "sources": {"http": "plugins.sources.http:Http"},
+    "sources": {
+        "http": "plugins.sources.http:Http",
+        "posthog": "plugins.sources.posthog:PostHog",
+        "webhook": "plugins.sources.webhook:Webhook",
+    },
 }
 """Kind, name, and the class as ``module:Class``; imported when a configuration names it."""

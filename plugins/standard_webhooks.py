@@ -8,10 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 from engine.errors import Problem
 from engine.plugin import Secret
+
+TOLERANCE = 300
+"""Seconds that a request may be old, or from the future, and still count as signed."""
 
 _PREFIX = "whsec_"
 
@@ -29,7 +33,7 @@ def secret_problems(secret: Secret) -> Iterator[Problem]:
 
 
 class Signer:
-    """Signs requests with one secret.
+    """Signs requests with one secret, and knows its own signature again.
 
     Args:
         secret: ``whsec_`` and base64, as the specification writes it, or any other text: its UTF-8 is the key. One
@@ -55,6 +59,21 @@ class Signer:
             ("webhook-timestamp", seconds),
             ("webhook-signature", f"v1,{base64.b64encode(digest).decode()}"),
         ]
+
+    def signed(self, header: Callable[[str], str | None], at: float, body: bytes) -> bool:
+        """Return whether *body* came signed with this secret, at most `TOLERANCE` seconds from *at*.
+
+        Args:
+            header: returns a header of the request.
+            at: epoch seconds, now.
+            body: the bytes that came.
+        """
+        seconds = header("webhook-timestamp") or ""
+        if not re.fullmatch("[0-9]{1,12}", seconds) or abs(int(seconds) - at) > TOLERANCE:
+            return False
+        *_, (_, right) = self.headers(header("webhook-id") or "", int(seconds), body)
+        claims = (header("webhook-signature") or "").split()
+        return any(hmac.compare_digest(claim.encode(), right.encode()) for claim in claims)
 
 
 def _key(secret: Secret) -> bytes:

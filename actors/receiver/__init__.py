@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -17,6 +18,7 @@ from engine.errors import HeadraceError, StoreError
 from engine.plugin import Source
 from engine.runtime.beside import Beside
 from engine.runtime.clock import Clock
+from engine.runtime.forwarded import Proxies
 from engine.runtime.http_server import Limits, Request, Response, Service, Upgrade, json_response, serve
 from engine.runtime.websocket import Bounds, Closed, accept
 
@@ -38,10 +40,19 @@ class Receiver:
         intake: what events are submitted to.
         sources: the shapes in which they come by HTTP.
         clock: for waits.
+        tls: the certificate to show; None speaks in the clear.
     """
 
-    def __init__(self, settings: schema.Receiver, intake: Intake, sources: Iterable[Source], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: schema.Receiver,
+        intake: Intake,
+        sources: Iterable[Source],
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._settings = settings
+        self._tls = tls
         self._intake = intake
         self._clock = clock
         self._posts = Posts(intake, sources)
@@ -93,6 +104,9 @@ class Receiver:
             handler=self._answer,
             crashed=_crashed,
             upgrade=self._open,
+            refused=self._posts.refused,
+            seen=Proxies(self._settings.trusted_proxies).seen if self._settings.trusted_proxies else None,
+            tls=self._tls,
             limits=Limits(body=int(limits.frame), inflated=int(limits.inflated), connections=limits.connections),
         )
         try:
@@ -104,7 +118,7 @@ class Receiver:
             ) from error
         self._over.set()
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response | None:
         probe = self._probes.get(request.path)
         if probe is not None and request.method in {"GET", "HEAD"}:
             return probe()
@@ -150,7 +164,8 @@ class Receiver:
 def _guest(request: Request) -> Guest:
     """Return what the handshake says; a browser says where its page is from."""
     key = wire.shown_key(request.header("authorization")) or query_of(request).get("writeKey") or None
-    return Guest(write_key=key, ip=request.peer if request.header("origin") else None)
+    origin = request.header("origin")
+    return Guest(write_key=key, ip=None if origin is None else request.peer, origin=origin)
 
 
 def _lost(path: str) -> bytes:

@@ -14,9 +14,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors.receiver.frames import UNREADABLE, Frame, Item
+from actors.receiver.origins import Origins
+from actors.receiver.quota import Quota
 from engine.errors import StoreError, StoreFull
 from engine.lang.envelope import Refusal, check
 from engine.messages import Envelope, Logged, Span
+from engine.plan import Doorway
 from engine.plugin import Secret
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
@@ -43,6 +46,10 @@ class Named(Protocol):
     @property
     def write_keys(self) -> tuple[Secret, ...]:
         """Return what clients show."""
+
+    @property
+    def doorway(self) -> Doorway:
+        """Return who may come in, and how."""
 
 
 class Counts:
@@ -71,14 +78,16 @@ class Door:
     Attributes:
         inbox: the validator's.
         mark: how far this source's events have come, accepted ones; moved before the inbox is offered anything.
+        origins: the pages that may send.
     """
 
-    __slots__ = ("counts", "inbox", "mark", "plan")
+    __slots__ = ("counts", "inbox", "mark", "origins", "plan")
 
     def __init__(self, plan: Named, inbox: Inbox[Span], mark: Mark) -> None:
         self.plan = plan
         self.inbox = inbox
         self.mark = mark
+        self.origins = Origins(plan.doorway.origins)
         self.counts = Counts()
 
 
@@ -143,6 +152,12 @@ class Intake:
         self._max_event = terms.max_event
         self._late = terms.deliver_after_commit
         self._keys = {str(key): door for door in doors.values() for key in door.plan.write_keys}
+        self._quotas = {
+            str(key): Quota(door.plan.doorway.quota, clock)
+            for door in doors.values()
+            for key in door.plan.write_keys
+            if door.plan.doorway.quota is not None
+        }
         self._decode = msgspec.json.Decoder().decode
         self._awaiting: list[tuple[int, int, Done]] = []
         self._tickets = itertools.count()
@@ -150,6 +165,11 @@ class Intake:
     def door_for(self, write_key: str | None) -> Door | None:
         """Return what *write_key* opens, or None."""
         return None if write_key is None else self._keys.get(write_key)
+
+    def wait(self, write_key: str | None, events: int) -> float:
+        """Take *events* from the key's quota, if it has one, and return 0.0; or return after how many seconds to."""
+        quota = self._quotas.get(write_key or "")
+        return 0.0 if quota is None else quota.take(events)
 
     def submit(self, door: Door, frames: Sequence[Frame], done: Done) -> Verdict:
         """Check all elements of *frames* (at most `MOST`), and hand the new ones to the writer and the validator.

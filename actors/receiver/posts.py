@@ -6,7 +6,8 @@ clients; every error has ``code`` and ``message``, because two SDKs retry for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -15,15 +16,21 @@ import trio
 
 from actors.receiver.frames import Frame
 from actors.receiver.intake import MOST, Door, Intake, Verdict, chunks
-from engine.errors import ProtocolError, StoreError, StoreFull
-from engine.plugin import Post, Source
-from engine.runtime.http_server import Request, Response, json_response
+from actors.receiver.origins import Origins, preflight, readable, strange
+from actors.receiver.routes import Routes
+from engine.errors import ProtocolError, SignatureError, StoreError, StoreFull
+from engine.plugin import Post, Shaped, Source
+from engine.runtime.http_message import JSON
+from engine.runtime.http_server import BadRequest, Request, Response, json_response
 
 FULL_AGAIN: Final = 5
 """Seconds after which a client may look again whether the store has room."""
 
-PREFLIGHT_AGE: Final = 7200
-"""Seconds a browser may remember a preflight; Chromium's own limit."""
+SERVER_ERROR: Final = 500
+NEVER: Final = frozenset({413, 415})
+"""What the server says of bodies it does not take. Clients are told 400, the only status that none of them repeats."""
+
+NO_EVENT: Final = "the batch holds no event"
 
 
 class RefusedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -40,11 +47,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         accepted: events that are durable now; duplicates are.
+        refused: those that are not; left out if there are none.
     """
 
     success: bool = True
     accepted: int
-    refused: tuple[RefusedItem, ...] = ()
+    refused: tuple[RefusedItem, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Posts:
@@ -57,38 +65,76 @@ class Posts:
 
     def __init__(self, intake: Intake, sources: Iterable[Source]) -> None:
         self._intake = intake
-        self._routes: dict[tuple[str, str], Source] = {route: source for source in sources for route in source.routes}
-        self._methods: dict[str, list[str]] = {}
-        for method, path in self._routes:
-            self._methods.setdefault(path, []).append(method)
+        self._routes = Routes(sources)
 
-    async def answer(self, request: Request) -> Response:
-        """Return the reply to *request*, readable for a page of any origin."""
+    async def answer(self, request: Request) -> Response | None:
+        """Return the reply to *request*, readable for a page of any origin that may send; None to hang up."""
         if request.method == "OPTIONS":
-            return _preflight(request)
-        return _readable(await self._reply(request), request)
+            return preflight(request, self._origins())
+        response = await self._reply(request)
+        if response.status >= SERVER_ERROR and is_page(request):
+            return None  # a browser's SDK takes any answer for success, and sends again when there is none
+        return self._told(response, request)
+
+    def refused(self, bad: BadRequest, request: Request | None) -> Response:
+        """Return the answer to what the server could not read; 400 where it can never work, which is final for all."""
+        response = bad.response()
+        if bad.status in NEVER:
+            response = msgspec.structs.replace(response, status=400)
+        return response if request is None else self._told(response, request)
+
+    def _told(self, response: Response, request: Request) -> Response:
+        origin = request.header("origin")
+        return readable(response, request) if any(each.allow(origin) for each in self._origins()) else response
+
+    def _origins(self) -> Iterator[Origins]:
+        return (door.origins for door in self._intake.doors.values())
 
     async def _reply(self, request: Request) -> Response:
-        source = self._routes.get((request.method, request.path))
+        methods = self._routes.at(request.path)
+        source = methods.get("GET" if request.method == "HEAD" else request.method)
         if source is None:
-            return self._lost(request)
+            return _lost(request, methods)
         post = Post(
-            method=request.method,
+            method="GET" if request.method == "HEAD" else request.method,
             path=request.path,
             query=query_of(request),
             headers=request.headers,
             body=request.body,
+            scheme=request.scheme,
         )
         try:
-            submission = source.decode(post)
+            return await self._taken(source, post, request)
         except ProtocolError as error:
             return problem(400, "invalid_request", str(error))
+        except SignatureError as error:
+            return problem(401, "invalid_signature", str(error))
+        except StoreFull as error:
+            return problem(503, "store_full", str(error), [("Retry-After", str(FULL_AGAIN))])
+        except StoreError as error:
+            return problem(503, "store_failed", str(error), [("Retry-After", str(FULL_AGAIN))])
+
+    async def _taken(self, source: Source, post: Post, request: Request) -> Response:
+        submission = source.decode(post)
+        if submission.write_key is None and submission.reply and not submission.items:
+            return _said(submission.reply)
         door = self._intake.door_for(submission.write_key)
         if door is None:
             text = "show a write key" if submission.write_key is None else "the write key opens nothing"
             return problem(401, "invalid_write_key", text)
+        if not door.origins.allow(request.header("origin")):
+            return strange(request.header("origin"))
+        if wrong := _wrong_way(source, door):
+            return problem(400, "wrong_source_type", wrong)
+        if isinstance(source, Shaped):
+            submission = source.shape(post, submission, door.plan.doorway.settings, self._intake.clock.wall())
         if not submission.items:
-            return problem(400, "empty_batch", "the batch holds no event")
+            return _said(submission.reply) if submission.reply else problem(400, "empty_batch", NO_EVENT)
+        wait = 0.0 if is_page(request) else self._intake.wait(submission.write_key, len(submission.items))
+        if wait:
+            again = str(math.ceil(wait))
+            text = f"the write key has used up its quota; come again in {again} s"
+            return problem(429, "quota_exceeded", text, [("Retry-After", again)])
         frame = Frame(
             items=submission.items,
             sent_at=submission.sent_at,
@@ -96,12 +142,7 @@ class Posts:
             integrations=submission.integrations,
             ip=request.peer if submission.browser else None,
         )
-        try:
-            return _verdict(await self._submit(door, frame))
-        except StoreFull as error:
-            return problem(503, "store_full", str(error), [("Retry-After", str(FULL_AGAIN))])
-        except StoreError as error:
-            return problem(503, "store_failed", str(error), [("Retry-After", str(FULL_AGAIN))])
+        return _verdict(await self._submit(door, frame), submission.reply)
 
     async def _submit(self, door: Door, frame: Frame) -> list[Verdict]:
         """Submit all of *frame*, wait until it is durable, and return what became of it.
@@ -119,13 +160,6 @@ class Posts:
                 await trio.lowlevel.checkpoint()  # the rest of a big batch: others have their turn as well
         await wait.over()
         return verdicts
-
-    def _lost(self, request: Request) -> Response:
-        methods = self._methods.get(request.path)
-        if methods is None:
-            return problem(404, "not_found", f"there is nothing at {request.path}; events go to /v1/track or /v1/batch")
-        allow = ", ".join(sorted(methods))
-        return problem(405, "method_not_allowed", f"{request.path} takes {allow}", [("Allow", allow)])
 
 
 class _Wait:
@@ -166,7 +200,35 @@ def query_of(request: Request) -> dict[str, str]:
     return dict(parse_qsl(request.query)) if request.query else {}
 
 
-def _verdict(verdicts: Sequence[Verdict]) -> Response:
+def is_page(request: Request) -> bool:
+    """Return whether a web page made *request*; its browser says where the page is from."""
+    return request.header("origin") is not None
+
+
+def _wrong_way(source: Source, door: Door) -> str:
+    """Return why *door* does not take what *source* reads, or ""."""
+    kind = door.plan.doorway.kind
+    needed = type(source) if isinstance(source, Shaped) else None
+    if kind is needed:
+        return ""
+    if kind is None:
+        return f"source '{door.plan.name}' takes events of SDKs; its type in config.toml says so"
+    places = ", ".join(path for _, path in kind.routes)
+    return f"source '{door.plan.name}' takes events at {places} only; its type in config.toml says so"
+
+
+def _lost(request: Request, methods: Iterable[str]) -> Response:
+    if not methods:
+        return problem(404, "not_found", f"there is nothing at {request.path}; events go to /v1/track or /v1/batch")
+    allow = ", ".join(sorted(methods))
+    return problem(405, "method_not_allowed", f"{request.path} takes {allow}", [("Allow", allow)])
+
+
+def _said(reply: bytes) -> Response:
+    return Response(status=200, headers=(JSON,), body=reply)
+
+
+def _verdict(verdicts: Sequence[Verdict], reply: bytes) -> Response:
     """Return 200 with a verdict per event, or 400 if none of them can ever work."""
     refused: list[RefusedItem] = []
     start = 0
@@ -180,30 +242,6 @@ def _verdict(verdicts: Sequence[Verdict]) -> Response:
         first = refused[0]
         body: Mapping[str, Any] = {"code": first.code, "message": first.message, "refused": refused}
         return json_response(400, body)
-    return json_response(200, Outcome(accepted=start - len(refused), refused=tuple(refused)))
-
-
-def _preflight(request: Request) -> Response:
-    headers = [
-        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
-        ("Access-Control-Max-Age", str(PREFLIGHT_AGE)),
-    ]
-    # Echoed, not listed: every SDK asks for headers of its own.
-    if asked := request.header("access-control-request-headers"):
-        headers.append(("Access-Control-Allow-Headers", asked))
-    return _readable(Response(status=204, headers=tuple(headers), body=b""), request)
-
-
-def _readable(response: Response, request: Request) -> Response:
-    """Return *response* with the headers by which a browser lets the page see it; credentialed, so never ``*``."""
-    origin = request.header("origin")
-    if origin is None:
-        return response
-    headers = (
-        *response.headers,
-        ("Access-Control-Allow-Origin", origin),
-        ("Access-Control-Allow-Credentials", "true"),
-        ("Access-Control-Expose-Headers", "Retry-After"),
-        ("Vary", "Origin"),
-    )
-    return msgspec.structs.replace(response, headers=headers)
+    if reply:
+        return _said(reply)
+    return json_response(200, Outcome(accepted=start - len(refused), refused=tuple(refused) or msgspec.UNSET))

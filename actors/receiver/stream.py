@@ -15,7 +15,7 @@ from engine import wire
 from engine.errors import ProtocolError, StoreError, StoreFull
 from engine.runtime.bell import Bell
 from engine.runtime.beside import Beside
-from engine.runtime.websocket import Closed, WebSocket
+from engine.runtime.websocket import Closed, TooLarge, WebSocket
 
 DRAIN: Final = 64
 """Frames taken in one go, before others have their turn."""
@@ -23,6 +23,14 @@ AGAIN: Final = 1.0
 """Seconds between two looks at a store that is full."""
 HELLO: Final = 10.0
 """Seconds a client has to show its key."""
+
+PING: Final = 30.0
+"""Seconds without a word after which a client is asked whether it is still there."""
+PONG: Final = 20.0
+"""Seconds it has to answer; a network that swallows everything is noticed by nothing else."""
+PATIENCE: Final = 20.0
+"""Seconds a client is slowed down at a time, to keep to its quota; one that needs more is told so. Below the clients'
+own patience for an ack."""
 
 _SHOW_KEY: Final = (
     'show a write key: Basic or Bearer authorization, ?writeKey=, or a first frame {"type":"hello","writeKey":"…"}'
@@ -35,10 +43,16 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         write_key: as it was shown, or None.
         ip: the client's address if it is a browser.
+        origin: where its page is from, if it is a browser.
     """
 
     write_key: str | None
     ip: str | None = None
+    origin: str | None = None
+
+
+class _TooMuch(Exception):
+    """A client sends far more than it may."""
 
 
 class Stream:
@@ -83,34 +97,53 @@ class Stream:
         """Read until there is a reason to close, and return it."""
         with self._reading:
             door = await self._meet()
-            if door is None:
-                return wire.KEY, _SHOW_KEY if self._guest.write_key is None else "the write key opens nothing"
+            if isinstance(door, str):
+                return wire.KEY, door
             try:
                 return wire.PROTOCOL, await self._follow(door)
             except StoreError as error:
                 self._failure = error
+            except _TooMuch as error:
+                return wire.QUOTA, str(error)
+            except TooLarge as error:
+                return wire.TOO_LARGE, error.reason
         if self._failure is not None:
             return wire.FAILED, "the store has failed; what is not acknowledged is not accepted"
         return wire.DRAINING, "draining; connect again"
 
-    async def _meet(self) -> Door | None:
-        """Return what the client's key opens, after telling it so; None if it showed none in time, or a wrong one."""
-        key = self._guest.write_key
-        if key is None:
+    async def _meet(self) -> Door | str:
+        """Return what the client's key opens, after telling it so; or why it may not come in."""
+        if self._guest.write_key is None:
             with trio.move_on_after(HELLO):
                 key = _hello(await self._socket.receive())
-                self._guest = Guest(write_key=key, ip=self._guest.ip)
-        door = self._intake.door_for(key)
-        if door is not None:
-            await self._socket.send(_text(msgspec.structs.replace(self._ready, source=door.plan.name)))
+                self._guest = msgspec.structs.replace(self._guest, write_key=key)
+        door = self._intake.door_for(self._guest.write_key)
+        if door is None:
+            return _SHOW_KEY if self._guest.write_key is None else "the write key opens nothing"
+        if not door.origins.allow(self._guest.origin):
+            return "pages of this origin may not send here"
+        if door.plan.doorway.kind is not None:
+            return "the write key is not for SDKs, see the type of its source"
+        await self._socket.send(_text(msgspec.structs.replace(self._ready, source=door.plan.name)))
         return door
+
+    async def _heard(self) -> str | bytes:
+        """Return the next message; ask a client that says nothing whether it is there.
+
+        Raises:
+            Closed: it is not.
+        """
+        while True:
+            with trio.move_on_after(PING):
+                return await self._socket.receive()
+            await self._socket.ping(PONG)
 
     async def _follow(self, door: Door) -> str:
         """Submit what comes, until a frame does not parse; return its fault."""
         socket, ip, window = self._socket, self._guest.ip, self._ready.window
-        message: str | bytes | None = await socket.receive()
+        message: str | bytes | None = await self._heard()
         if message is not None and _hello(message) is not None:
-            message = await socket.receive()
+            message = await self._heard()
         while True:
             frames: list[Frame] = []
             fault = ""
@@ -126,11 +159,12 @@ class Stream:
                 return fault
             while self._acks.undecided >= window:
                 await self._progress.wait()
-            message = await socket.receive()
+            message = await self._heard()
 
     async def _submit(self, door: Door, frames: list[Frame]) -> None:
         """Submit *frames* as soon as the store has room; that the client waits meanwhile is all it learns."""
         turn = Turn()
+        await self._keep_quota(sum(len(frame.items) for frame in frames))
         while True:
             try:
                 verdict = self._intake.submit(door, frames, partial(self._decide, turn))
@@ -145,6 +179,19 @@ class Stream:
             self._decide(turn, None)
         if verdict.count == MOST:
             await trio.lowlevel.checkpoint()  # the rest of a big frame: others have their turn as well
+
+    async def _keep_quota(self, events: int) -> None:
+        """Wait until *events* more are within the key's quota, if it has one and no browser shows it.
+
+        Raises:
+            _TooMuch: it would take too long.
+        """
+        if self._guest.origin is not None:
+            return
+        while wait := self._intake.wait(self._guest.write_key, events):
+            if wait > PATIENCE:
+                raise _TooMuch(f"the write key has used up its quota; come again in {wait:.0f} s")
+            await self._intake.clock.sleep(wait)
 
     def _decide(self, turn: Turn, error: BaseException | None) -> None:
         if error is not None:

@@ -14,7 +14,7 @@ from engine.config.convert import Converter, convert_settings
 from engine.config.files import Files, Reader, ReadFile
 from engine.config.lines import Lines, join
 from engine.config.references import References, read_functions
-from engine.config.schema import Config, Destination
+from engine.config.schema import Config, Destination, Source
 from engine.config.secrets import Secrets, redacted
 from engine.errors import ConfigError, Problem
 
@@ -22,8 +22,11 @@ __all__ = ["Lines", "Loaded", "convert_settings", "load", "read", "redacted"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-COMMON = frozenset(Destination.__struct_encode_fields__)
-"""Keys of a destination's table that are not its plugin's."""
+COMMON = {
+    "destinations": frozenset(Destination.__struct_encode_fields__),
+    "sources": frozenset(Source.__struct_encode_fields__),
+}
+"""Keys of a destination's or source's table that are not its plugin's."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +36,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         file: as the user named it.
         folder: what paths in it are relative to.
         config: the whole of it; contracts hold the events of their files.
-        tables: TOML as written, all files merged, with the plugins' own keys in ``destinations``; secrets unresolved.
+        tables: TOML as written, all files merged, with the plugins' own keys in ``destinations`` and ``sources``;
+            secrets unresolved.
         lines: where each path stands.
         digest: SHA-256, in hex, of the texts of all files: config, included ones, contracts and functions.
         text: the texts of config.toml and what it includes, one after another; secrets unresolved.
@@ -55,18 +59,21 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         """Return a problem at the line of the path *where*."""
         return self.lines.problem(where, what, hint, severity)
 
-    def settings(self, settings_type: type[T], name: str, *, hide: bool = False) -> tuple[T | None, list[Problem]]:
-        """Return the plugin's own settings of the destination *name*, or None, and what is wrong with them.
+    def settings(
+        self, settings_type: type[T], name: str, *, kind: str = "destinations", hide: bool = False
+    ) -> tuple[T | None, list[Problem]]:
+        """Return the plugin's own settings of the destination or source *name*, or None, and what is wrong with them.
 
         Args:
             settings_type: the plugin's.
-            name: a key of ``destinations``.
+            name: a key of *kind*.
+            kind: ``destinations`` or ``sources``.
             hide: leave out all secrets, for requests that are shown.
         """
-        table = self.tables["destinations"][name]
+        table = self.tables[kind][name]
         secrets = None if hide else self.secrets
-        where = join("destinations", name)
-        return convert_settings(settings_type, table, where, self.lines, secrets=secrets, beside=COMMON)
+        where = join(kind, name)
+        return convert_settings(settings_type, table, where, self.lines, secrets=secrets, beside=COMMON[kind])
 
 
 def load(path: str | Path, *, env: Mapping[str, str] | None, read_file: ReadFile = Path.read_bytes) -> Loaded:

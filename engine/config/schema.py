@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from engine.plugin import Secret
-from engine.units import Address, Backoff, Duration, Rate, Size, Start, Wait
+from engine.units import Address, Backoff, Duration, Network, Rate, Size, Start, Wait
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -45,6 +45,15 @@ class Dedup(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many messageIds are held at most (about 100 bytes each)."""
 
 
+class Tls(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[receiver.tls]`: what the receiver shows to clients that speak TLS; without it, it speaks in the clear."""
+
+    cert: str
+    """The certificate and what it was signed with, in one PEM file; relative to config.toml."""
+    key: str
+    """Its private key, a PEM file that only the engine may read."""
+
+
 class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[receiver]`: the port that events come in by, WebSocket and HTTP."""
 
@@ -54,6 +63,10 @@ class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one client may ask."""
     dedup: Dedup = Dedup()
     """What counts as a duplicate."""
+    tls: Tls | None = None
+    """The certificate; with it, clients use ``https://`` and ``wss://`` only."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Who may say, by ``Forwarded`` or ``X-Forwarded-For``, whom a request is from."""
     drain: Duration = Duration("5s")
     """How long clients have, at shutdown, to get their last acks."""
 
@@ -100,11 +113,17 @@ class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Disk held back: events are refused when only it is left, so that outcomes can still be written."""
 
 
-class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[sources.NAME]`: who may send, and what is checked."""
+class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """`[sources.NAME]`: who may send, and what is checked. Keys beside these are the plugin's own settings."""
 
+    type: str = "http"
+    """The plugin: ``http`` (SDKs, by HTTP or WebSocket), ``webhook``, or one that is installed."""
     write_keys: Annotated[tuple[Secret, ...], msgspec.Meta(min_length=1)]
     """What clients show; several at once allow a change without loss."""
+    origins: tuple[str, ...] = ()
+    """Where the pages are from that may send, for example ``"https://*.shop.example"``; none given: from anywhere."""
+    quota: Rate | None = None
+    """Events a second for each write key, from servers; browsers, whose SDKs do not send again, are never refused."""
     contract: str | None = None
     """The name of a contract its events must keep."""
     shadow: str | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.plan.compile import Plan, compile_plan
 from engine.plan.destinations import DestinationPlan
-from engine.plan.sources import SourcePlan
+from engine.plan.sources import Doorway, SourcePlan
 from engine.plan.syncs import EventTypePlan, Route, SyncPlan
 
-__all__ = ["DestinationPlan", "EventTypePlan", "Plan", "Route", "SourcePlan", "SyncPlan", "compile_plan"]
+__all__ = ["DestinationPlan", "Doorway", "EventTypePlan", "Plan", "Route", "SourcePlan", "SyncPlan", "compile_plan"]

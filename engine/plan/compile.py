@@ -13,6 +13,7 @@ from engine.config.load import Loaded
 from engine.errors import ConfigError, LangError, PluginError, Problem, did_you_mean
 from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_contract
 from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
+from engine.plan.doorways import compile_doorway
 from engine.plan.event_types import compile_event_types
 from engine.plan.functions import Functions
 from engine.plan.lint import lint
@@ -73,6 +74,8 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
         name: _source(name, table, contracts.get(bound.get(name, "")), contracts.get(table.shadow or ""), functions)
         for name, table in config.sources.items()
     }
+    for name, doorway in _made(config.sources, lambda name: compile_doorway(name, loaded, registry, problems)).items():
+        sources[name].doorway = doorway
     syncs = {
         name: SyncPlan(name, table, compile_event_types(name, loaded, kinds.get(table.destination), problems))
         for name, table in config.syncs.items()

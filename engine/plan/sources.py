@@ -14,8 +14,25 @@ from engine.lang.keys import delivery_key
 from engine.messages import Event, Logged, Result, Stage, State, Trouble, trouble_id
 from engine.plan.breaches import blocked_reason, propagated, violated, violation_texts
 from engine.plan.functions import Functions
-from engine.plugin import Secret
+from engine.plugin import Secret, Shaped
 from engine.violated import Violated
+
+
+class Doorway(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may come in by a source, and how.
+
+    Attributes:
+        origins: where pages may be from that send, ``*`` for any part; empty for anywhere.
+        quota: events a second for each write key from servers, or None.
+        kind: the plugin whose routes it has, if that needs settings; None for SDKs and WebSocket.
+        settings: what *kind* makes of the source's table.
+    """
+
+    origins: tuple[str, ...] = ()
+    quota: float | None = None
+    kind: type[Shaped] | None = None
+    settings: Any = None
+
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -30,6 +47,7 @@ class SourcePlan:
         contract: what its events promise, or None.
         shadow: a contract that is tried out: held against the same events, and never enforced; or None.
         functions: user code between contract and filters, or None.
+        doorway: who may come in, and how.
     """
 
     def __init__(
@@ -48,6 +66,7 @@ class SourcePlan:
         self.contract = contract
         self.shadow = shadow
         self.functions = functions
+        self.doorway = Doorway()
 
     @property
     def has_functions(self) -> bool:

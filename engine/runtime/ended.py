@@ -26,6 +26,10 @@ class Closed(HeadraceError):
         return f"closed with {self.code}: {self.reason}" if self.reason else f"closed with {self.code}"
 
 
+class TooLarge(Closed):
+    """A message is too large: nothing more can be received, but what is left to say can still be sent."""
+
+
 class Refused(HeadraceError):
     """No WebSocket came about.
 

@@ -47,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         headers: in order, names in lower case.
         body: whole, without transfer coding and gzip.
         peer: the client's IP address; "" if the stream has none.
+        scheme: ``http`` or ``https``.
     """
 
     method: str
@@ -55,6 +56,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
     peer: str = ""
+    scheme: str = "http"
 
     def header(self, name: str) -> str | None:
         """Return the first value of *name* (in lower case), or None."""
@@ -107,7 +109,7 @@ def json_response(status: int, obj: object, headers: Sequence[tuple[str, str]] =
     return Response(status=status, headers=(JSON, *headers), body=msgspec.json.encode(obj))
 
 
-def understand(event: h11.Request, peer: str) -> Request:
+def understand(event: h11.Request, peer: str, scheme: str = "http") -> Request:
     """Return the request of *event*, its body still empty.
 
     Raises:
@@ -119,7 +121,9 @@ def understand(event: h11.Request, peer: str) -> Request:
         # Legal, but only those who want two servers to disagree about where a request ends send it (RFC 9112, 6.1).
         raise BadRequest(400, "bad_request", "a request has a Content-Length or a Transfer-Encoding, not both")
     path, _, query = _origin_form(event.target.decode("ascii")).partition("?")
-    return Request(method=event.method.decode("ascii"), path=path, query=query, headers=headers, peer=peer)
+    return Request(
+        method=event.method.decode("ascii"), path=path, query=query, headers=headers, peer=peer, scheme=scheme
+    )
 
 
 def _origin_form(target: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
@@ -47,24 +48,37 @@ class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
     nursery: trio.Nursery
 
 
-Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handler: TypeAlias = Callable[[Request], Awaitable[Response | None]]
 Upgrader: TypeAlias = Callable[[Upgrade], Awaitable[None]]
+Refuser: TypeAlias = Callable[[BadRequest, Request | None], Response]
+
+
+def plainly(bad: BadRequest, _request: Request | None) -> Response:
+    """Return the answer to *bad* as it is; what a service does that has no words of its own."""
+    return bad.response()
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """What a server does.
 
     Attributes:
-        handler: answers one request; requests of one connection are handled one after the other.
+        handler: answers one request; requests of one connection are handled one after the other. None hangs up
+            without an answer, for clients that take any answer for success.
         crashed: told of an exception out of *handler* (answered with 500) or *upgrade*; the server goes on.
         upgrade: takes over a connection that becomes a WebSocket; without it such a request is one like any other.
+        refused: answers what no handler sees; given the request's head, its peer and scheme, if there was one.
+        seen: returns the request as it is to be understood, for example by what a proxy says of its client.
         limits: what a client may send.
+        tls: the server's certificate; None speaks in the clear.
     """
 
     handler: Handler
     crashed: Callable[[Exception], None]
     upgrade: Upgrader | None = None
+    refused: Refuser = plainly
+    seen: Callable[[Request], Request] | None = None
     limits: Limits = Limits()
+    tls: ssl.SSLContext | None = None
 
 
 async def serve(
@@ -140,9 +154,14 @@ class House:
 
     async def receive(self, stream: trio.abc.Stream) -> None:
         """Serve one connection that `_Door` let in to its end, and close it."""
+        tls = self.service.tls
         try:
+            if tls is not None:
+                stream = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+                with trio.fail_after(self.service.limits.head_time):
+                    await stream.do_handshake()
             await Conversation(stream, self).run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass  # the client went; there is nobody to tell
         except Exception as error:  # noqa: BLE001 - one connection must not end the service of all others
             self.service.crashed(error)
@@ -211,6 +230,8 @@ class Conversation:
         self._limits = house.service.limits
         self._http = h11.Connection(our_role=h11.SERVER, max_incomplete_event_size=self._limits.head)
         self._peer = peer_of(stream)
+        self._scheme = "http" if house.service.tls is None else "https"
+        self._request: Request | None = None
         self._method = b""
         self._raw = b""
 
@@ -221,21 +242,26 @@ class Conversation:
                 self._http.start_next_cycle()
         except BadRequest as bad:
             if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-                await self._respond(bad.response(), last=True)
+                await self._respond(self._service.refused(bad, self._request), last=True)
             await self._linger()
 
     async def _turn(self) -> bool:
         """Answer one request; return whether the connection can carry another."""
+        self._request = None
         event = await self._head()
         if event is None:
             return False
         self._method = event.method
-        request = understand(event, self._peer)
+        request = understand(event, self._peer, self._scheme)
+        self._request = request = request if self._service.seen is None else self._service.seen(request)
         if self._service.upgrade is not None and wants_websocket(request):
             await self._hand_over(request, self._service.upgrade)
             return False
         body = unpack(request, await self._body(request), self._limits.inflated)
-        await self._respond(await self._handle(msgspec.structs.replace(request, body=body)))
+        response = await self._handle(msgspec.structs.replace(request, body=body))
+        if response is None:
+            return False
+        await self._respond(response)
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             return True
         if self._http.trailing_data[0]:
@@ -288,7 +314,7 @@ class Conversation:
             interim = self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
             await self._stream.send_all(interim)
 
-    async def _handle(self, request: Request) -> Response:
+    async def _handle(self, request: Request) -> Response | None:
         try:
             return await self._service.handler(request)
         except Exception as error:  # noqa: BLE001 - one request must not end the service of all others

@@ -20,15 +20,15 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
-from engine.runtime.ended import ABNORMAL, Closed, Refused
+from engine.runtime.ended import ABNORMAL, Closed, Refused, TooLarge
 from engine.runtime.http_connection import READ_SIZE, Guard, Wire, open_stream
 from engine.runtime.mask import quicken
 from engine.runtime.replay import ReplayStream
 
-__all__ = ["ABNORMAL", "TOO_LARGE", "Bounds", "Closed", "Refused", "WebSocket", "accept", "connect"]
+__all__ = ["ABNORMAL", "TOO_LARGE", "Bounds", "Closed", "Refused", "TooLarge", "WebSocket", "accept", "connect"]
 
 TOO_LARGE = 4413
-"""A message above `Bounds.max_message`; ours, after HTTP's 413."""
+"""The close code for a message above `Bounds.max_message`; ours, after HTTP's 413."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,9 +75,8 @@ class WebSocket:
     async def receive(self) -> str | bytes:
         """Return the next message. What came before the peer's close can still be received.
 
-        A message that is too large ends the connection with 4413, after those before it were received.
-
         Raises:
+            TooLarge: a message is too large, and those before it were received; close now, when all is said.
             Closed: there is none, and none will come.
         """
         connection = self._connection
@@ -85,7 +84,7 @@ class WebSocket:
             message = await connection._recv_channel.receive()  # noqa: SLF001
         except (trio.ClosedResourceError, trio.EndOfChannel):
             if connection.oversize and self.closed_code is None:
-                await self.close(TOO_LARGE, f"a message is larger than {self._bounds.max_message} bytes")
+                raise TooLarge(TOO_LARGE, f"a message is larger than {self._bounds.max_message} bytes") from None
             raise self._over() from None
         connection.took(message)
         return message
@@ -126,13 +125,31 @@ class WebSocket:
             self._closed = self._closed or Closed(ABNORMAL, f"the peer took nothing for {self._bounds.send:g} s")
             raise self._closed
 
+    async def ping(self, seconds: float) -> None:
+        """Return when the peer has shown that it is there; messages that come meanwhile can still be received.
+
+        Raises:
+            Closed: it has not, for *seconds*; or the connection is over.
+        """
+        try:
+            with trio.move_on_after(seconds):
+                await self._connection.ping()
+                return
+        except ConnectionClosed:
+            raise self._over() from None
+        self._closed = self._closed or Closed(ABNORMAL, f"the peer did not answer a ping for {seconds:g} s")
+        await self._drop()
+        raise self._closed
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Say that it is over, wait a bounded time for the answer, and close the stream; harmless when over.
 
         Args:
-            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999.
+            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999; `TOO_LARGE` after `TooLarge`, whatever is given.
             reason: what the peer's user should know; cut at 123 bytes.
         """
+        if self._connection.oversize and code != TOO_LARGE:
+            code, reason = TOO_LARGE, f"a message is larger than {self._bounds.max_message} bytes"
         if self.closed_code is None:
             self._closed = Closed(code, reason)
         self._connection.let_go()

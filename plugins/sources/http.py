@@ -7,11 +7,11 @@ which a write key is looked for, and the batch's own members follow what nine SD
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final
+from urllib.parse import unquote
 
 import msgspec
 
-from engine.errors import ProtocolError
-from engine.plugin import Post, Submission
+from engine.plugin import Post, ProtocolError, Submission
 from engine.wire import shown_key, with_member
 
 CALLS: Final = {
@@ -32,6 +32,15 @@ CALLS: Final = {
 
 BATCHES: Final = ("batch", "b", "import")
 """The last parts of the paths that take many events."""
+
+JITSU: Final = ("/api/s", "/api/s/s2s")
+JITSU_CALLS: Final = tuple(call for call in CALLS if call == CALLS[call])
+"""Where Jitsu's browser and server SDKs send, and what comes last in the path."""
+
+METRICS: Final = "/v1/m"
+SETTINGS: Final = "/v1/projects/{key}/settings"
+SOURCE_CONFIG: Final = "/sourceConfig"
+"""What Segment's, Hightouch's and RudderStack's SDKs fetch before they start."""
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
@@ -54,9 +63,20 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Http:
-    """``POST /v1/track`` and its kin, and ``POST /v1/batch``."""
+    """Everything that SDKs of Segment's kind ask of a server.
 
-    routes: ClassVar[tuple[tuple[str, str], ...]] = tuple(("POST", f"/v1/{last}") for last in (*CALLS, *BATCHES))
+    ``POST /v1/track`` and its kin, ``POST /v1/batch``; RudderStack's beacon; Jitsu's ``/api/s``; what browser SDKs
+    fetch before they send anything; and Segment's own metrics, which are taken and forgotten.
+    """
+
+    routes: ClassVar[tuple[tuple[str, str], ...]] = (
+        *(("POST", f"/v1/{last}") for last in (*CALLS, *BATCHES)),
+        *(("POST", f"{base}/{call}") for base in JITSU for call in JITSU_CALLS),
+        ("POST", "/beacon/v1/batch"),
+        ("POST", METRICS),
+        ("GET", SETTINGS),
+        ("GET", SOURCE_CONFIG),
+    )
 
     def decode(self, post: Post) -> Submission:
         """Return the events in *post*; a single one takes its type from the path if it has none.
@@ -64,8 +84,52 @@ class Http:
         Raises:
             ProtocolError: the body is not a JSON object, or a batch without a list.
         """
-        last = post.path.rpartition("/")[2]
+        path = post.path.rstrip("/")
+        if post.method == "GET":
+            return _greeting(post, path)
+        if path == METRICS:
+            return Submission(write_key=None, items=(), reply=b'{"success":true}')
+        last = path.rpartition("/")[2]
         return _batch(post) if last in BATCHES else _single(post, CALLS[last])
+
+
+def _greeting(post: Post, path: str) -> Submission:
+    """Return what an SDK is told before it starts: to send here, and to nobody else."""
+    if path == SOURCE_CONFIG:
+        key = _key(post, None, b"")
+        return Submission(write_key=key, items=(), reply=msgspec.json.encode(_source_config(key or "")))
+    key = unquote(path.split("/")[3])
+    return Submission(write_key=key, items=(), reply=msgspec.json.encode(_settings(post, key)))
+
+
+def _settings(post: Post, key: str) -> dict[str, Any]:
+    """Return the settings of Segment's and Hightouch's SDKs: ``apiHost`` is where all events go from then on."""
+    here = {"apiKey": key, "apiHost": f"{post.header('host') or ''}/v1", "protocol": post.scheme, "retryQueue": True}
+    return {
+        "integrations": {"Segment.io": here, "Hightouch.io": here},
+        "plan": {},
+        "edgeFunction": {},
+        "metrics": {"sampleRate": 0},
+    }
+
+
+def _source_config(key: str) -> dict[str, Any]:
+    """Return the least that RudderStack's browser SDK starts with; it has no destinations of its own."""
+    off = {"enabled": False}
+    return {
+        "source": {
+            "id": "headrace",
+            "name": "headrace",
+            "writeKey": key,
+            "enabled": True,
+            "workspaceId": "headrace",
+            "config": {"statsCollection": {"errors": off, "metrics": off}},
+            "destinations": [],
+            "connections": [],
+            "dataplanes": {},
+        },
+        "updatedAt": "2026-01-01T00:00:00.000Z",
+    }
 
 
 def _single(post: Post, call: str) -> Submission:

@@ -10,7 +10,7 @@ import msgspec
 from actors.receiver.frames import Frame, Item
 from actors.receiver.intake import Door, Intake, Terms
 from engine.messages import Span
-from engine.plan import SourcePlan
+from engine.plan import Doorway, SourcePlan
 from engine.plugin import Secret
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock, SystemClock
@@ -20,9 +20,16 @@ from engine.store.seen import Seen
 from engine.wire import MAX_EVENT
 
 
-def door(name: str = "shop", *keys: str, enabled: bool = True, inbox: int = 16) -> Door:
+def door(
+    name: str = "shop",
+    *keys: str,
+    enabled: bool = True,
+    inbox: int = 16,
+    doorway: Doorway = Doorway(),  # noqa: B008
+) -> Door:
     """Return a source's door; its write key is ``<name>-key`` unless *keys* are given."""
     plan = SourcePlan(name, enabled=enabled, write_keys=tuple(map(Secret, keys or (f"{name}-key",))))
+    plan.doorway = doorway
     return Door(plan, Inbox(f"validator.{name}", inbox), Mark())
 
 

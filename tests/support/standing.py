@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -15,9 +16,11 @@ from engine.runtime.beside import Beside
 from engine.runtime.clock import SystemClock
 from engine.runtime.websocket import Closed, WebSocket, connect
 from engine.store.base import Store
-from engine.units import Address
+from engine.units import Address, Network
 from engine.wire import SUBPROTOCOL
 from plugins.sources.http import Http
+from plugins.sources.posthog import PostHog
+from plugins.sources.webhook import Webhook
 from tests.support.doors import door, intake
 from tests.support.frames import hold
 
@@ -29,13 +32,28 @@ class Standing:
         store: where events go.
         doors: who may send.
         port: 0 for any free one.
+        proxies: ``trusted_proxies``.
+        tls: the receiver's certificate.
         limits: keys of ``[receiver.limits]``.
     """
 
-    def __init__(self, store: Store, *doors: Door, port: int = 0, **limits: Any) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *doors: Door,
+        port: int = 0,
+        proxies: Sequence[str] = (),
+        tls: ssl.SSLContext | None = None,
+        **limits: Any,
+    ) -> None:
         self.intake: Intake = intake(store, *(doors or (door(),)), most=limits.get("event", 32 << 10))
-        settings = schema.Receiver(listen=Address(f"127.0.0.1:{port}"), limits=schema.Limits(**limits))
-        self.receiver = Receiver(settings, self.intake, [Http()], SystemClock())
+        settings = schema.Receiver(
+            listen=Address(f"127.0.0.1:{port}"),
+            limits=schema.Limits(**limits),
+            trusted_proxies=tuple(map(Network, proxies)),
+        )
+        self.receiver = Receiver(settings, self.intake, [Http(), PostHog(), Webhook()], SystemClock(), tls)
+        self._scheme = "http" if tls is None else "https"
         self.address = ""
         self._beside = Beside()
 
@@ -58,7 +76,7 @@ class Standing:
     @property
     def url(self) -> str:
         """Return where HTTP goes."""
-        return f"http://{self.address}"
+        return f"{self._scheme}://{self.address}"
 
     async def socket(
         self, nursery: trio.Nursery, query: str = "writeKey=shop-key", headers: Sequence[tuple[str, str]] = ()

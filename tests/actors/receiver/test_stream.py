@@ -9,14 +9,18 @@ import pytest
 import trio
 import trio.testing
 
+from actors.receiver.stream import PING, PONG
 from engine import wire
 from engine.errors import StoreError
+from engine.plan import Doorway
 from engine.runtime.websocket import Closed
 from engine.store.base import Done, Store
 from engine.store.memory import MemoryStore
 from engine.store.opening import open_reader, open_store
 from engine.store.room import Room
+from plugins.sources.webhook import Webhook, WebhookSettings
 from tests.support.doors import door, offered, track
+from tests.support.frames import HANDSHAKE
 from tests.support.standing import Standing, acked, ending, said
 
 
@@ -357,6 +361,102 @@ async def test_a_slow_reader_of_acks_does_not_stop_its_own_events(nursery: trio.
         with trio.fail_after(5):
             while shop.counts.accepted < 600:
                 await trio.lowlevel.checkpoint()
+
+
+async def test_a_frame_that_is_too_large_closes_after_the_last_ack(nursery: trio.Nursery, disk: Store) -> None:
+    async with Standing(disk, frame=1000) as running:
+        socket = await running.socket(nursery)
+        await said(socket)
+        for number in range(100):
+            await socket.send(text(track(number)))
+        await socket.send("x" * 1001)
+
+        assert await acked(socket, 100) == []
+        assert await ending(socket) == (wire.TOO_LARGE, "a message is larger than 1000 bytes")
+
+
+async def test_a_page_of_another_origin_is_closed_with_4401(nursery: trio.Nursery) -> None:
+    shop = door(doorway=Doorway(origins=("https://shop.example",)))
+    async with Standing(memory(), shop) as running:
+        strange = await running.socket(nursery, headers=[("Origin", "https://evil.test")])
+        own = await running.socket(nursery, headers=[("Origin", "https://shop.example")])
+
+        assert await ending(strange) == (wire.KEY, "pages of this origin may not send here")
+        assert (await said(own))["type"] == "ready"
+
+
+async def test_a_key_of_a_webhook_opens_no_stream(nursery: trio.Nursery) -> None:
+    hooks = door("hooks", doorway=Doorway(kind=Webhook, settings=WebhookSettings()))
+    async with Standing(memory(), hooks) as running:
+        socket = await running.socket(nursery, "writeKey=hooks-key")
+
+        assert await ending(socket) == (wire.KEY, "the write key is not for SDKs, see the type of its source")
+
+
+async def test_a_client_beyond_its_quota_is_slowed_down(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    shop = door(doorway=Doorway(quota=10.0))
+    async with Standing(memory(), shop) as running:
+        socket = await running.socket(nursery)
+        await said(socket)
+        began = trio.current_time()
+        for first in range(0, 100, 10):
+            await socket.send(text([track(first + number) for number in range(10)]))
+            await acked(socket, first + 10)
+
+    assert shop.counts.accepted == 100
+    assert 8.0 <= trio.current_time() - began <= 10.0
+
+
+async def test_one_far_beyond_its_quota_is_closed_with_4429_after_the_last_ack(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    async with Standing(memory(), door(doorway=Doorway(quota=10.0))) as running:
+        socket = await running.socket(nursery)
+        await said(socket)
+        await socket.send(text([track(number) for number in range(256)]))
+        await socket.send(text(track(300)))
+
+        assert await acked(socket, 256) == []
+        code, reason = await ending(socket)
+
+    assert (code, reason) == (wire.QUOTA, "the write key has used up its quota; come again in 25 s")
+
+
+async def test_a_browser_is_not_held_to_the_quota(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    async with Standing(memory(), door(doorway=Doorway(quota=10.0))) as running:
+        socket = await running.socket(nursery, headers=[("Origin", "https://shop.example")])
+        await said(socket)
+        began = trio.current_time()
+        for first in range(0, 1000, 250):
+            await socket.send(text([track(first + number) for number in range(250)]))
+        await acked(socket, 1000)
+
+    assert trio.current_time() - began < 1.0
+
+
+async def test_one_that_says_nothing_is_asked_and_stays_if_it_answers(
+    nursery: trio.Nursery, autojump_clock: Any
+) -> None:
+    async with Standing(memory()) as running:
+        socket = await running.socket(nursery)
+        await said(socket)
+        await trio.sleep(600)
+        await socket.send(text(track(1)))
+
+        assert await acked(socket, 1) == []
+
+
+async def test_one_that_is_gone_without_a_word_is_let_go(nursery: trio.Nursery, autojump_clock: Any) -> None:
+    async with Standing(memory()) as running:
+        host, _, port = running.address.partition(":")
+        stream = await trio.open_tcp_stream(host, int(port))
+        await stream.send_all(HANDSHAKE % b"Authorization: Bearer shop-key\r\n")
+        await trio.sleep(PING - 1)
+        assert running.receiver.streams == 1
+        await trio.sleep(PONG + 2)
+
+        assert running.receiver.streams == 0
+        await stream.aclose()
 
 
 async def test_no_close_code_is_left_out_here() -> None:

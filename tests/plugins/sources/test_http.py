@@ -124,3 +124,40 @@ def test_a_body_that_is_too_deep_is_a_fault_of_the_client() -> None:
 )  # fmt: skip
 def test_a_browser_is_known_by_its_origin_or_name(headers: dict[str, str], *, browser: bool) -> None:
     assert Http().decode(post("/v1/track", {}, headers)).browser is browser
+
+
+@pytest.mark.parametrize("path", ["/api/s/track", "/api/s/s2s/track", "/beacon/v1/batch"])
+def test_other_sdks_paths_are_understood(path: str) -> None:
+    body = {"batch": [EVENT]} if "beacon" in path else EVENT
+
+    submission = Http().decode(post(path, body, {"x-write-key": "id:secret"}))
+
+    assert ("POST", path) in Http.routes
+    assert (submission.write_key, [msgspec.json.decode(item) for item in submission.items]) == ("id:secret", [EVENT])
+
+
+def test_segments_metrics_are_taken_and_forgotten() -> None:
+    submission = Http().decode(post("/v1/m", b"no matter what"))
+
+    assert (submission.write_key, submission.items, submission.reply) == (None, (), b'{"success":true}')
+
+
+def get(path: str, headers: dict[str, str], **query: str) -> Post:
+    return Post(method="GET", path=path, query=query, headers=tuple(headers.items()), scheme="https")
+
+
+def test_browser_sdks_are_told_to_send_here() -> None:
+    submission = Http().decode(get("/v1/projects/my%20key/settings", {"host": "events.shop.example"}))
+
+    settings = msgspec.json.decode(submission.reply)
+    here = {"apiKey": "my key", "apiHost": "events.shop.example/v1", "protocol": "https", "retryQueue": True}
+    assert (submission.write_key, submission.items) == ("my key", ())
+    assert settings["integrations"] == {"Segment.io": here, "Hightouch.io": here}
+
+
+@pytest.mark.parametrize("headers", [basic("k1:"), {}])
+def test_rudderstacks_sdk_is_told_that_its_source_is_enabled(headers: dict[str, str]) -> None:
+    submission = Http().decode(get("/sourceConfig/", headers, writeKey="k1"))
+
+    source = msgspec.json.decode(submission.reply)["source"]
+    assert (submission.write_key, source["writeKey"], source["enabled"]) == ("k1", "k1", True)
