@@ -32,6 +32,7 @@ from engine.lang.forms import (
     Reference,
     Templated,
 )
+from engine.lang.kinds import kind_of
 from engine.lang.path import Path, from_keys, parse
 from engine.lang.reading import Reader
 
@@ -75,6 +76,7 @@ class Mapping:
     Attributes:
         references: the event's fields it looks at, each once, in order; in an ``each`` those of its first element.
         targets: the payload's keys it can set, without what a properties column brings.
+        kinds: the type of each of them that has the same one for every event.
     """
 
     def __init__(self, root: Object, column: _Column | None) -> None:
@@ -84,6 +86,7 @@ class Mapping:
         self.references: tuple[Path, ...] = tuple(dict.fromkeys(own + ((column.path,) if column else ())))
         fields = {name for name, _ in root.fields}
         self.targets = frozenset(fields | ({column.field} if column and column.field else set()))
+        self.kinds = {name: kind for name, form in root.fields if (kind := kind_of(form)) is not None}
         apply = compiled_object(root)
         self.apply: Callable[..., dict[str, Any]] = apply if column is None else _with_column(apply, column)
         """Return the payload of an event: ``apply(event, context=None)``; the event is not changed, parts are shared.

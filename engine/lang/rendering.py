@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions.filtered import FilteredExpression
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from engine.errors import MappingFailed
@@ -20,6 +22,7 @@ from engine.lang.caret import pointed
 from engine.lang.environment import Dialect, undeclared
 from engine.lang.functions import finished
 from engine.lang.generate import Writer
+from engine.lang.kinds import CAST_KINDS, FILTER_KINDS
 from engine.lang.path import Path, from_keys
 from engine.lang.simple import Reach, Simple, Written
 from engine.lang.template import Variables
@@ -31,6 +34,7 @@ class Template:
     Attributes:
         text: as it was written.
         is_typed: whether it is one lone output, which keeps its type.
+        kind: the type of what it gives, None if only an event can tell.
         references: the event's fields it looks at, as far as they are names and positions.
     """
 
@@ -42,6 +46,7 @@ class Template:
         lone = nodes[0] if len(nodes) == 1 else None
         self._lone = lone.expression if isinstance(lone, OutputNode) else None
         self.is_typed = self._lone is not None
+        self.kind = "string" if self._lone is None else _kind(self._lone)
 
     @functools.cached_property
     def render(self) -> Callable[[Variables], Any]:
@@ -99,6 +104,17 @@ def read_template(text: str, *, in_each: bool) -> Template:
 def _dialect() -> Dialect:
     """Make the environment when the first template is compiled, not at import."""
     return Dialect()
+
+
+def _kind(expression: Expression) -> str | None:
+    """Return the type of what the last filter of a lone output gives."""
+    if type(expression) is not FilteredExpression or not expression.filters:
+        return None
+    last = expression.filters[-1]
+    if last.name == "cast":
+        kind = getattr(last.args[0].value, "value", None)
+        return CAST_KINDS.get(kind, kind) if isinstance(kind, str) else None
+    return FILTER_KINDS.get(last.name)
 
 
 def _from_variables(keys: Sequence[str]) -> str:

@@ -11,7 +11,9 @@ from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
 from engine.errors import LangError, did_you_mean, one_of
+from engine.lang import kinds
 from engine.lang import mapping as language
+from engine.lang.cast import KINDS
 from engine.lang.filters import Filter, compile_filter
 from engine.plan.destinations import Kind
 from engine.plan.problems import Problems
@@ -141,6 +143,7 @@ class _EventType:
         for name, value in self.table.mapping.items():
             if name in fields:
                 self._check_constant(name, fields[name], _constant(value))
+                self._check_kind(name, fields[name], mapping.kinds.get(name) if _constant(value) is UNSET else None)
 
     def _base_is_open(self) -> bool:
         """Return whether the properties themselves are the base of the payload, so that any field may come by them."""
@@ -158,6 +161,14 @@ class _EventType:
             what = f"'{name}' ({field.label}) cannot be {value!r}"
             near = did_you_mean(value, map(str, field.choices)) if isinstance(value, str) else ""
             self.problems.error(self._target(name), what, near or one_of(map(str, field.choices)))
+
+    def _check_kind(self, name: str, field: Field, kind: str | None) -> None:
+        """Note a form or template whose value the destination would refuse in every event."""
+        if kind is None or kinds.fits(kind, field.type):
+            return
+        what = f"'{name}' ({field.label}) is {article(field.type)}, and this gives {article(kind)}"
+        known = field.type if field.type in KINDS else ""
+        self.problems.error(self._target(name), what, f"a template may end in | cast: '{known}'" if known else "")
 
     def _target(self, name: str) -> str:
         return join(f"{self.where}.mapping", name)

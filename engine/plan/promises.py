@@ -58,6 +58,9 @@ def lint_promises(where: str, contract: ContractSpec, sync: schema.Sync, kind: K
         check.filter(f"{here}.filter", event_type.filter)
         known = kind.event_types.get(event_type.type) if kind else None
         wanted = {name: field.type for name, field in known.fields.items()} if known else {}
+        if event_type.properties_column:
+            column = f"{here}.properties_column"
+            check.mapping(Reading(kind="reference", where=column, text=event_type.properties_column), None)
         for reading in readings(event_type.mapping, f"{here}.mapping"):
             check.mapping(reading, wanted.get(reading.where.removeprefix(f"{here}.mapping.")))
 

@@ -8,13 +8,17 @@ from typing import Any
 import msgspec
 
 from engine.config.lines import join
+from engine.errors import LangError
 from engine.lang.clauses import Leaf, Node, parse_filter
-from engine.lang.path import Path, parse
+from engine.lang.path import Path, from_keys, parse
 from engine.lang.template import compile_template, is_template
 from engine.lang.tokens import Token, tokenize
 
 Pins = dict[str, frozenset[Any]]
 """Reference to the only constants it may have where a filter passes."""
+
+Keys = tuple[str | int, ...]
+"""Names and positions that lead from the event to a field."""
 
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -37,17 +41,20 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: reference | template | value.
         where: the dotted path of its key in config.toml.
+        base: where its references start, inside an ``each``: at the first item.
     """
 
     kind: str
     where: str
     text: str
+    base: Keys = ()
 
     def paths(self) -> tuple[Path, ...]:
         """Return the fields of the event it looks at."""
         if self.kind == "reference":
-            return (parse(self.text),)
-        return compile_template(self.text).references if self.kind == "template" else ()
+            path = parse(self.text)
+            return (from_keys((*self.base, *path.keys)) if self.base else path,)
+        return compile_template(self.text, in_each=bool(self.base)).references if self.kind == "template" else ()
 
 
 def leaves(node: Node) -> Iterator[Leaf]:
@@ -96,20 +103,38 @@ def pins(filter_text: str) -> Pins:
     return found
 
 
-def readings(value: Any, where: str) -> Iterator[Reading]:
-    """Yield the strings of a mapping, but for those that are read by other rules (`each … as`, defaults)."""
+def readings(tree: dict[str, Any], where: str) -> Iterator[Reading]:
+    """Yield the strings of a mapping, but for names, defaults and what is below the items of a template's array."""
+    for name, value in tree.items():
+        yield from _readings(value, join(where, name), ())
+
+
+def _readings(value: Any, where: str, base: Keys) -> Iterator[Reading]:
     if isinstance(value, str):
-        yield Reading(kind="template" if is_template(value) else "reference", where=where, text=value)
+        yield Reading(kind="template" if is_template(value) else "reference", where=where, text=value, base=base)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from readings(item, join(where, index))
+            yield from _readings(item, join(where, index), base)
     elif isinstance(value, dict):
+        if value.keys() == {"value"}:
+            if isinstance(value["value"], str):
+                yield Reading(kind="value", where=where, text=value["value"])
+            return
+        bases = {"as": _items(value["each"], base)} if value.keys() == {"each", "as"} else {}
         for key, inner in value.items():
-            if value.keys() == {"value"}:
-                if isinstance(inner, str):
-                    yield Reading(kind="value", where=where, text=inner)
-            elif key not in _skipped(value):
-                yield from readings(inner, join(where, key))
+            below = bases.get(key, base)
+            if below is not None and key not in _skipped(value):
+                yield from _readings(inner, join(where, key), below)
+
+
+def _items(source: Any, base: Keys) -> Keys | None:
+    """Return where the first item of an ``each`` stands, or None if that cannot be told."""
+    if not isinstance(source, str) or is_template(source):
+        return None
+    try:
+        return (*base, *parse(source).keys, 0)
+    except LangError:
+        return None
 
 
 def _pinned(node: Node) -> Pins:
@@ -141,8 +166,8 @@ def _skipped(form: dict[str, Any]) -> set[str]:
     keys = form.keys()
     if keys == {"variable"}:
         return {"variable"}
-    if keys == {"each", "as"}:
-        return {"as"}
+    if "flatten" in keys and keys <= {"flatten", "separator", "omit_arrays"}:
+        return {"separator", "omit_arrays"}
     if "from" in keys and keys <= {"from", "default", "when_missing"}:
         return {"default", "when_missing"}
     if "template" in keys and keys <= {"template", "default", "when_missing"}:

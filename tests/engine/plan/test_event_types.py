@@ -117,6 +117,53 @@ def test_what_does_not_fit_the_destination_or_the_language_is_told(event_type: s
     assert problems_of(SYNC + f"event_types = [{event_type}]\n") == [problem]
 
 
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        ("\"{{ row.a | cast: 'string' }}\"", "a string"),
+        ("\"{{ row.a | cast: 'date' }}\"", "a string"),
+        ('"{{ row.a | upcase }}"', "a string"),
+        ('"{{ row.a }} EUR"', "a string"),
+        ("\"{{ row.a | split: ',' }}\"", "an array"),
+        ('"{{ row.a | regex_test: row.b }}"', "a boolean"),
+        ('["a"]', "an array"),
+        ('{ each = "a", as = "b" }', "an array"),
+        ('{ nested = "a" }', "an object"),
+        ('{ flatten = "a" }', "an object"),
+        ('{ to_json = "a" }', "a string"),
+        ('{ variable = "sync.name" }', "a string"),
+        ("{ from = \"{{ row.a | cast: 'boolean' }}\", default = false }", "a boolean"),
+    ],
+)
+def test_a_form_that_never_gives_what_the_destination_wants_is_told(value: str, given: str) -> None:
+    text = f'{SYNC}event_types = [{{ type = "purchase", mapping = {{ id = "userId", price = {value} }} }}]\n'
+
+    assert problems_of(text) == [
+        (
+            f"9: syncs.s.event_types[0].mapping.price: 'price' (Price) is a number, and this gives {given}\n"
+            "    a template may end in | cast: 'number'"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"a"',
+        '"{{ row.a }}"',
+        "\"{{ row.a | cast: 'integer' }}\"",
+        '"{{ row.a | times: 2 }}"',
+        '"{{ row.a | cast: row.b }}"',
+        "\"{{ row.a | cast: 'string' | default: 3 }}\"",
+        '{ parse_json = "a" }',
+        '{ from = "a", default = "x" }',
+        '{ from = "{{ row.a | size }}", default = 1.5 }',
+    ],
+)
+def test_a_form_that_may_give_what_the_destination_wants_is_not_told(value: str) -> None:
+    plan_of(f'{SYNC}event_types = [{{ type = "purchase", mapping = {{ id = "userId", price = {value} }} }}]\n')
+
+
 def test_two_event_types_of_one_name_are_told() -> None:
     text = 'event_types = [{ name = "a", filter = "x = 1" }, { name = "a" }]\n'
 

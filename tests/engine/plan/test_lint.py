@@ -204,6 +204,30 @@ def test_what_nothing_uses_is_told() -> None:
                 "    \"{{ row.properties.coupon | cast: 'number' }}\" turns it into one"
             ),
         ),
+        (
+            '[{ mapping = { a = { each = "properties.products", as = { id = "skuu" } } } }]',
+            (
+                "21: syncs.s.event_types[0].mapping.a.as.id: contract 'promise' has no 'properties.products[0].skuu' "
+                "in any of its 2 events\n"
+                "    did you mean 'sku'?"
+            ),
+        ),
+        (
+            '[{ mapping = { a = { flatten = { b = "traits.mail" }, separator = "_" } } }]',
+            (
+                "21: syncs.s.event_types[0].mapping.a.flatten.b: contract 'promise' has no 'traits.mail' "
+                "in any of its 2 events\n"
+                "    did you mean 'email'?"
+            ),
+        ),
+        (
+            '[{ properties_column = "properties.fre" }]',
+            (
+                "21: syncs.s.event_types[0].properties_column: contract 'promise' has no 'properties.fre' "
+                "in any of its 2 events\n"
+                "    did you mean 'free'?"
+            ),
+        ),
     ],
 )
 def test_what_the_contract_does_not_promise_is_told(event_types: str, expected: str) -> None:
@@ -225,6 +249,9 @@ def test_what_the_contract_does_not_promise_is_told(event_types: str, expected: 
         'a = "context.page.url"',
         'a = "{{ row.properties.total | times: 2 }}"',
         'a = { each = "properties.products", as = { id = "sku" } }',
+        "a = { each = \"{{ row.properties.products }}\", as = { id = 'anything' } }",
+        'a = { flatten = "properties.free", separator = "properties.none", omit_arrays = true }',
+        'a = { to_json = "properties.products" }, value = "properties.total"',
         'a = { from = "properties.total", default = "properties.nothing" }',
         'a = "traits.email"',
     ],
