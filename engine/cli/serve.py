@@ -122,7 +122,7 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
         archive_size=settings.archive.size,
     )
     wishes = [Wish(sync=sync.name, source=sync.source, start=sync.start) for sync in plan.syncs.values()]
-    beginning = await begin(store, wishes, Seen(dedup.window, dedup.max), retention, clock.wall())
+    beginning = await begin(store, wishes, plan.sources.keys(), Seen(dedup.window, dedup.max), retention, clock.wall())
     return house.tree(plan, store, beginning, clock, registry.sources(), random.random)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -50,11 +50,14 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
         return self.cursors[source].position if source in self.cursors else 0
 
 
-async def begin(store: Store, wishes: Iterable[Wish], seen: Seen, retention: Retention, now: float) -> Beginning:
+async def begin(
+    store: Store, wishes: Iterable[Wish], sources: Collection[str], seen: Seen, retention: Retention, now: float
+) -> Beginning:
     """Read where everybody stands; what a new sync starts from is durable before anything is accepted.
 
     A sync is its name and its source: one whose source changed is a new one, and the old one is gone. What is gone
-    leaves its waiting deliveries in the archive, reason ``sync_removed``.
+    leaves its waiting deliveries in the archive, reason ``sync_removed``. A source that is not in *sources* any more
+    has nobody to go to: it holds the log back no longer.
     """
     known = {(page.sync, page.source): page for page in await store.meta.progress()}
     wanted = {(wish.sync, wish.source): wish for wish in wishes}
@@ -62,8 +65,13 @@ async def begin(store: Store, wishes: Iterable[Wish], seen: Seen, retention: Ret
     removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
     progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
-    if fresh:
-        await store.commit(Change(progress=fresh))
+    over = tuple(
+        Cursor(source=cursor.source, position=store.last)
+        for cursor in await store.meta.cursors()
+        if cursor.source not in sources and cursor.position < store.last
+    )
+    if fresh or over:
+        await store.commit(Change(progress=fresh, cursors=over))
     stored = await store.meta.get(PAUSED)
     paused = msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
     seen.rebuild(await store.accepted(now - seen.window, seen.max), now)

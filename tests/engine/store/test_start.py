@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from engine.messages import Envelope, Logged
+from engine.store.base import Change, Cursor, Progress, Retention
+from engine.store.memory import MemoryStore
+from engine.store.opening import open_store
+from engine.store.seen import Seen
+from engine.store.start import Beginning, Paused, Wish, begin, keep_paused
+
+NOW = 10_000.0
+
+
+async def opened(tmp_path, *events: tuple[str, float]) -> MemoryStore:
+    store = await open_store("memory", tmp_path)
+    rows = [
+        Logged(position=at, source=source, raw=b"{}", envelope=Envelope(message_id=f"m{at}", received_at=received))
+        for at, (source, received) in enumerate(events, 1)
+    ]
+    store.append(rows, lambda _: None)
+    await store.read("shop", 0, len(rows), 1)
+    return store
+
+
+async def begun(store, *wishes: Wish, sources: tuple[str, ...] = ("shop", "app")) -> Beginning:
+    return await begin(store, wishes, sources, Seen(86_400.0, 100), Retention(), NOW)
+
+
+def wish(sync: str = "orders", source: str = "shop", start: str | float = "latest") -> Wish:
+    return Wish(sync=sync, source=source, start=start)
+
+
+@pytest.mark.parametrize(("start", "high"), [("latest", 3), ("earliest", 0), (150.0, 1), (300.0, 2), (9e9, 3)])
+async def test_where_a_new_sync_begins_is_durable_at_once(tmp_path, start, high) -> None:
+    store = await opened(tmp_path, ("shop", 100.0), ("shop", 200.0), ("shop", 300.0))
+    beginning = await begun(store, wish(start=start))
+
+    assert beginning.progress["orders"].high == high
+    assert await store.meta.progress() == [Progress(sync="orders", source="shop", high=high)]
+
+
+async def test_a_known_sync_goes_on_wherever_it_would_begin(tmp_path) -> None:
+    store = await opened(tmp_path, ("shop", 100.0), ("shop", 200.0))
+    known = Progress(sync="orders", source="shop", high=1, open=((1, "k"),))
+    await store.commit(Change(progress=(known,)))
+
+    assert (await begun(store, wish(start="earliest"))).progress == {"orders": known}
+
+
+async def test_a_sync_on_another_source_is_another_sync(tmp_path) -> None:
+    store = await opened(tmp_path, ("shop", 100.0), ("app", 200.0))
+    await store.commit(Change(progress=(Progress(sync="orders", source="shop", high=1, open=((1, "k"),)),)))
+    beginning = await begun(store, wish(source="app"))
+
+    assert beginning.progress == {"orders": Progress(sync="orders", source="app", high=2)}
+    assert await store.meta.progress() == [Progress(sync="orders", source="app", high=2)]
+
+
+async def test_a_source_that_is_gone_holds_the_log_back_no_longer(tmp_path) -> None:
+    store = await opened(tmp_path, ("shop", 100.0), ("app", 200.0))
+    await store.commit(Change(cursors=(Cursor(source="shop", position=1), Cursor(source="app", position=0))))
+    beginning = await begun(store, wish(), sources=("shop",))
+
+    assert (beginning.cursor("shop"), beginning.cursor("app"), beginning.cursor("new")) == (1, 2, 0)
+
+
+async def test_what_is_paused_stays_paused(tmp_path) -> None:
+    store = await opened(tmp_path)
+    await keep_paused(store, Paused(syncs=("orders",)))
+    await keep_paused(store, Paused(syncs=("orders",), destinations=("crm",)))
+    beginning = await begun(store, wish())
+
+    assert (beginning.paused_syncs, beginning.paused_destinations) == ({"orders"}, {"crm"})
+
+
+async def test_the_door_remembers_what_was_accepted(tmp_path) -> None:
+    store = await opened(tmp_path, ("shop", NOW - 90_000.0), ("shop", NOW - 10.0))
+
+    assert len((await begun(store, wish())).seen) == 1
