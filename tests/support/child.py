@@ -42,6 +42,11 @@ class Child:
             _started(argv), cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def until(self, words: str) -> str:
         """Return the next line that has *words* in it; fails if the child ends before."""
         assert self._process.stdout is not None
