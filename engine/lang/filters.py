@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
+from engine.lang.cast import shown
 from engine.lang.clauses import Leaf, Node, parse_filter
 from engine.lang.compare import Test
 from engine.lang.inline import compiled_filter
@@ -27,10 +29,12 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         text: the comparison as it was written.
         value: whether it holds by itself, whatever stands around it.
+        found: what the event has in its fields, for a person: ``properties.total is "5"``.
     """
 
     text: str
     value: bool
+    found: str = ""
 
 
 class Filter:
@@ -55,7 +59,10 @@ class Filter:
 
     def explain(self, event: dict[str, Any]) -> list[Clause]:
         """Return every comparison in order, each with its own answer."""
-        return [Clause(text=leaf.text, value=leaf.test(event)) for leaf in self._leaves]
+        return [
+            Clause(text=leaf.text, value=leaf.test(event), found=", ".join(_found(path, event) for path in leaf.paths))
+            for leaf in self._leaves
+        ]
 
     def __repr__(self) -> str:
         """Return ``Filter('…')``."""
@@ -75,6 +82,11 @@ def _leaves(node: Node) -> list[Leaf]:
     if isinstance(node, Leaf):
         return [node]
     return [leaf for part in node.parts for leaf in _leaves(part)]
+
+
+def _found(path: Path, event: dict[str, Any]) -> str:
+    value = path.get(event)
+    return f"{path} is {'missing' if value is UNSET else shown(value)}"
 
 
 def _holds(node: Node, event: dict[str, Any]) -> bool:

@@ -95,6 +95,14 @@ class Mapping:
             MappingFailed: with the payload's field and the cause.
         """
 
+    def left_out(self, payload: dict[str, Any]) -> list[str]:
+        """Return a sentence for each field that *payload*, made by `apply`, has not: what it would come from."""
+        return [
+            f"{name} is left out: {form.path if isinstance(form, Reference) else 'its value'} is missing"
+            for name, form in self._root.fields
+            if name not in payload
+        ]
+
     def interpret(self, event: dict[str, Any], context: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do what `apply` does, form by form: the reference for tests."""
         payload: dict[str, Any] = self._root.evaluate(event, {"row": event, "context": context or {}})

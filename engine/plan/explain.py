@@ -152,7 +152,13 @@ class _Explanation:
             )
             for trouble in route.troubles
         ]
-        return [self._delivered(delivery, walk) for delivery in route.deliveries] + archived
+        mappings = {kind.name: kind.mapping for kind in sync.event_types}
+        delivered = []
+        for delivery in route.deliveries:
+            body = delivery.body()
+            notes = tuple(mappings[delivery.event_type].left_out(body))
+            delivered.append(self._delivered(delivery, replace(walk, payload=body, notes=notes)))
+        return delivered + archived
 
     def _tried(self, sync: SyncPlan, event: Event) -> tuple[Tried, ...]:
         """Return the event types that were asked: all of them, or up to the one that took it."""
@@ -173,7 +179,7 @@ class _Explanation:
         return tuple(asked)
 
     def _delivered(self, delivery: Delivery, walk: Walk) -> Walk:
-        walk = replace(walk, event_type=delivery.event_type, fate="deliver", reason="", payload=delivery.body())
+        walk = replace(walk, event_type=delivery.event_type, fate="deliver", reason="")
         destination = self.plan.destinations[delivery.destination]
         try:
             preview = without_secrets(destination, self.plan.loaded)
@@ -182,7 +188,8 @@ class _Explanation:
         except Exception as error:  # noqa: BLE001 - foreign code, as in a sender
             text = f"no request could be made: {error}"
             return replace(walk, fate="archived", reason="request_failed", error=text)
-        return replace(walk, notes=(f"'{destination.type}' does not speak HTTP: it writes the payload itself",))
+        note = f"'{destination.type}' does not speak HTTP: it writes the payload itself"
+        return replace(walk, notes=(*walk.notes, note))
 
 
 def shown(request: Request) -> Shown:

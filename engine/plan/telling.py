@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.plan.changes import changes
 from engine.plan.explained import Explained, Shown, Tried, Verdict, Walk
 
 _INDENT = "  "
@@ -58,6 +59,12 @@ def _functions(explained: Explained) -> Iterator[str]:
     elif explained.functions is not None:
         count = len(explained.functions)
         yield f"functions: {count} event{'' if count == 1 else 's'} came out"
+        for body in explained.functions:
+            message_id = body.get("messageId")
+            if message_id == explained.event.get("messageId"):
+                yield from _indented(changes(explained.event, body))
+            else:
+                yield f"{_INDENT}new: {message_id}"
 
 
 def _sync(walks: Sequence[Walk]) -> Iterator[str]:
@@ -84,9 +91,10 @@ def _tried(tried: Sequence[Tried]) -> Iterator[str]:
     for kind in tried:
         answer = "yes" if kind.takes else "no"
         yield f"{kind.event_type:<{width}}  {answer:<3}  {kind.filter or '(takes every event)'}"
-        if len(kind.clauses) > 1:
+        if len(kind.clauses) > 1 or not kind.takes:
             for clause in kind.clauses:
-                yield f"{'':<{width}}       {'+' if clause.value else '-'} {clause.text}"
+                found = f"   ({clause.found})" if clause.found and not clause.value else ""
+                yield f"{'':<{width}}       {'+' if clause.value else '-'} {clause.text}{found}"
 
 
 def _request(request: Shown) -> Iterator[str]:

@@ -226,9 +226,9 @@ def test_explain_tells_every_clause_by_itself():
     found = compile_filter("event = 'x' and (properties.total >= 100 or not exists(properties.coupon))").explain(EVENT)
 
     assert found == [
-        Clause(text="event = 'x'", value=False),
-        Clause(text="properties.total >= 100", value=True),
-        Clause(text="exists(properties.coupon)", value=False),
+        Clause(text="event = 'x'", value=False, found='event is "Order Completed"'),
+        Clause(text="properties.total >= 100", value=True, found="properties.total is 120.5"),
+        Clause(text="exists(properties.coupon)", value=False, found="properties.coupon is missing"),
     ]
 
 

@@ -84,8 +84,8 @@ def test_an_event_that_is_delivered_shows_its_whole_way_as_json() -> None:
     result = msgspec.json.decode(msgspec.json.encode(explained(order(total=200, extra=1))))
 
     clauses = [
-        {"text": 'event = "Order Completed"', "value": True},
-        {"text": "properties.total >= 100", "value": True},
+        {"text": 'event = "Order Completed"', "value": True, "found": 'event is "Order Completed"'},
+        {"text": "properties.total >= 100", "value": True, "found": "properties.total is 200"},
     ]
     filter_ = 'event = "Order Completed" and properties.total >= 100'
     common = {"error": "", "trace": "", "notes": [], "message_id": "m1"}
@@ -280,7 +280,7 @@ contract promise: kept
 sync orders
   order   no   event = "Order Completed" and properties.total >= 100
                + event = "Order Completed"
-               - properties.total >= 100
+               - properties.total >= 100   (properties.total is 5)
   custom  yes  event = "Order Completed"
   → archived as custom (mapping_failed)
     total: 'properties.tip' is missing
@@ -322,5 +322,37 @@ sync elsewhere
 def test_the_text_tells_the_events_of_a_function_apart(tmp_path: Path) -> None:
     text = as_text(with_function(tmp_path, "return [*events, {'type': 'page', 'messageId': 'p'}]"))
 
-    assert "functions: 2 events came out" in text.splitlines()
+    assert "functions: 2 events came out\n  new: p\n" in text
     assert [line for line in text.splitlines() if line.startswith("  event ")] == ["  event m1", "  event p"] * 2
+
+
+def test_the_text_tells_what_a_function_did(tmp_path: Path) -> None:
+    text = as_text(
+        with_function(
+            tmp_path,
+            "[(e['properties'].update(total=300, more=[1]), e.pop('userId')) for e in events]; return events",
+        )
+    )
+
+    assert (
+        """
+functions: 1 event came out
+    properties.total: 200 → 300
+  + properties.more = [1]
+  - userId
+"""
+        in text
+    )
+
+
+def test_the_text_tells_what_a_mapping_left_out() -> None:
+    text = TEXT.replace('customer = "userId"', 'customer = "userId", voucher = "properties.voucher"')
+    walk = explained(order(total=200), text).syncs[0]
+
+    assert walk.notes == ("voucher is left out: properties.voucher is missing",)
+
+
+def test_a_filter_of_one_clause_that_fails_says_what_the_event_has() -> None:
+    text = as_text(explained({"type": "identify", "userId": "u"}))
+
+    assert '- event = "Order Completed"   (event is missing)' in text
