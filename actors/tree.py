@@ -100,6 +100,7 @@ class Tree:
         self.roll = roll
         self.wires: list[tuple[str, str]] = []
         self.bell = Bell()
+        self._pausing = trio.Lock()
         self.places = Room(PLACES)
         self.books = Books(beginning.cursors.values(), beginning.progress.values())
         self.reopened = {name: set(page.open) for name, page in beginning.progress.items()}
@@ -191,9 +192,10 @@ class Tree:
         return True
 
     async def _keep_paused(self) -> None:
-        syncs = tuple(name for name, gate in self.gates.items() if gate.shut)
-        destinations = tuple(name for name, port in self.ports.items() if port.breaker.state == "paused")
-        await keep_paused(self.store, Paused(syncs=syncs, destinations=destinations))
+        async with self._pausing:  # one after the other, each with what holds then: the last one stays
+            syncs = tuple(name for name, gate in self.gates.items() if gate.shut)
+            destinations = tuple(name for name, port in self.ports.items() if port.breaker.state == "paused")
+            await keep_paused(self.store, Paused(syncs=syncs, destinations=destinations))
 
     def _children(self) -> list[Child]:
         """Return all actors, sink first: started left to right, stopped right to left."""
