@@ -121,7 +121,10 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
         archive_age=settings.archive.age,
         archive_size=settings.archive.size,
     )
-    wishes = [Wish(sync=sync.name, source=sync.source, start=sync.start) for sync in plan.syncs.values()]
+    wishes = [
+        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start)
+        for sync in plan.syncs.values()
+    ]
     beginning = await begin(store, wishes, plan.sources.keys(), Seen(dedup.window, dedup.max), retention, clock.wall())
     return house.tree(plan, store, beginning, clock, registry.sources(), random.random)
 

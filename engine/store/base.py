@@ -318,6 +318,12 @@ class Meta(Protocol):
         deliveries have no row to archive. The progress goes last, so that after a crash it can be done again.
         """
 
+    async def readdress(self, sync: str, source: str, destination: str) -> int:
+        """Let every ledger row of a sync be for *destination* from now on; return how many were for another one.
+
+        Nobody has claimed them: no tree runs yet. After a crash a part may be done, and it can be done again.
+        """
+
 
 class Store(Log, Queue, Protocol):
     """All roles, owned by one process."""

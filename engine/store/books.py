@@ -227,6 +227,13 @@ def discarded(trouble: Trouble, now: float) -> Trouble | None:
     return msgspec.structs.replace(trouble, state=State.DISCARDED, last_at=now, due_at=0.0)
 
 
+def readdressed(trouble: Trouble, destination: str) -> Trouble | None:
+    """Return the row for another *destination*, or None if it is for that one or for none."""
+    if trouble.destination in ("", destination):
+        return None
+    return msgspec.structs.replace(trouble, destination=destination)
+
+
 def orphaned(trouble: Trouble, reason: str, now: float) -> Trouble | None:
     """Return a retrying row archived for *reason* at *now*, or None if it does not wait."""
     if trouble.state is not State.RETRYING:

@@ -181,6 +181,14 @@ class MemoryMeta:
         await trio.lowlevel.checkpoint()
         return dict(self._contents.counts)
 
+    async def readdress(self, sync: str, source: str, destination: str) -> int:
+        """Let rows be for another destination."""
+        self._contents.open()
+        selection = Selection(sync=sync, source=source)
+        many = self._contents.rewrite(selection, lambda trouble: books.readdressed(trouble, destination))
+        await trio.lowlevel.checkpoint()
+        return many
+
     async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
         """Archive what waits for these syncs and delete their progress."""
         self._contents.open()

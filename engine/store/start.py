@@ -9,6 +9,8 @@ import msgspec
 from engine.store.base import Change, Cursor, Progress, Retention, Store
 from engine.store.seen import Seen
 
+ADDRESSES = "addresses"
+"""The Meta key of where each sync went when an engine last started: "source sync" to destination, as JSON."""
 PAUSED = "paused"
 """The Meta key of what an operator paused; it stays paused over a restart."""
 
@@ -21,10 +23,17 @@ class Paused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """One sync of the plan: who it is, and where it begins if it is new (``latest``, ``earliest``, epoch seconds)."""
+    """One sync of the plan.
+
+    Attributes:
+        sync, source: who it is.
+        destination: where it goes today; what waited for another one goes there too.
+        start: where it begins if it is new: ``latest``, ``earliest``, or epoch seconds.
+    """
 
     sync: str
     source: str
+    destination: str
     start: str | float
 
 
@@ -63,6 +72,7 @@ async def begin(
     wanted = {(wish.sync, wish.source): wish for wish in wishes}
     gone = [page for key, page in known.items() if key not in wanted]
     removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
+    await _readdress(store, wanted.values())
     progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
     over = tuple(
@@ -84,6 +94,22 @@ async def begin(
         retention=retention,
         removed=removed,
     )
+
+
+async def _readdress(store: Store, wishes: Iterable[Wish]) -> None:
+    """Let the ledger rows of every sync that goes elsewhere since the last start go there too.
+
+    Looking through a sync's rows takes time, so it is done only when its destination changed.
+    """
+    stored = await store.meta.get(ADDRESSES)
+    before: dict[str, str] = msgspec.json.decode(stored[0], type=dict[str, str]) if stored else {}
+    after = before | {f"{wish.source} {wish.sync}": wish.destination for wish in wishes}
+    if after == before:
+        return
+    for wish in wishes:
+        if before.get(f"{wish.source} {wish.sync}", wish.destination) != wish.destination:
+            await store.meta.readdress(wish.sync, wish.source, wish.destination)
+    await store.meta.put(ADDRESSES, msgspec.json.encode(after), stored[1] if stored else 0)
 
 
 async def _first(store: Store, wish: Wish) -> Progress:

@@ -170,3 +170,32 @@ async def test_what_was_paused_stays_paused(nursery, autojump_clock):
     await second.tree.resume("destinations", "erp")
     await second.settled()
     assert (second.desk("crm").positions, second.desk("erp").positions) == ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+
+
+async def test_what_is_paused_at_the_same_time_stays_paused(nursery, autojump_clock):
+    first = await grow(nursery, ORDERS + OTHERS)
+    async with trio.open_nursery() as at_once:
+        for name in ("crm", "erp"):
+            at_once.start_soon(first.tree.pause, "destinations", name)
+            at_once.start_soon(first.tree.pause, "syncs", {"crm": "orders", "erp": "others"}[name])
+    await first.crash()
+    second = await grow(nursery, ORDERS + OTHERS, reopened(first.store))
+    status = await second.tree.status()
+
+    assert [each.state for each in (*status.syncs, *status.destinations)] == ["paused"] * 4
+
+
+async def test_a_sync_that_changed_its_destination_retries_at_the_new_one(nursery, autojump_clock):
+    first = await grow(nursery, ORDERS)
+    first.desk().answer = always(429, retry_after=30.0)
+    await first.send(2)
+    await first.desk().called(1)
+    await trio.sleep(0.5)
+    await first.crash()
+    moved = ORDERS.replace("crm", "erp") + NO_ORDERS
+    second = await grow(nursery, moved, reopened(first.store))
+    status = await second.settled(600)
+
+    assert sorted(second.desk("erp").positions) == [1, 2]
+    assert second.desk("crm").calls == []
+    assert (status.syncs[0].created, status.syncs[0].delivered) == (2, 2)

@@ -256,3 +256,25 @@ async def test_reopening_keeps_everything_and_releases_every_claim(opened_store:
     await opened_store.append(event(4, "web"))
     assert await store.read("web", 0, 4, 9) == [event(4, "web")]
     assert trouble(2).key == key_of(2)
+
+
+async def test_a_sync_s_rows_go_to_another_destination(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    await opened_store.fill(9)
+    await opened_store.trouble(
+        trouble(1),
+        trouble(2, State.ARCHIVED, event=b"{}"),
+        trouble(3, sync="refunds"),
+        trouble(4, source="web"),
+        trouble(5, State.BLOCKED, destination="", event=b"{}"),
+    )
+    before = await opened_store.sync_counts()
+
+    assert await store.meta.readdress("orders", "shop", "erp") == 2
+
+    assert sorted(await opened_store.claimed()) == [3, 4]
+    assert await opened_store.claimed(destination="erp") == [1]
+    assert await opened_store.sync_counts() == before
+    await store.ledger.retry(Selection(ids=(trouble(2).id,)), NOW)
+    assert await opened_store.claimed(destination="erp") == [2]
+    assert await store.meta.readdress("orders", "shop", "erp") == 0

@@ -272,7 +272,10 @@ async def grow(nursery: trio.Nursery, text: str, store: Store | None = None, *, 
     clock = TrioClock(NOW + trio.current_time())
     plan = shop_plan(text, folder)
     opened = await open_store("memory", Path()) if store is None else store
-    wishes = [Wish(sync=sync.name, source=sync.source, start=sync.start) for sync in plan.syncs.values()]
+    wishes = [
+        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start)
+        for sync in plan.syncs.values()
+    ]
     beginning = await begin(opened, wishes, plan.sources.keys(), Seen(86_400.0, 10_000), Retention(), clock.wall())
     engine = Engine(Tree(plan, opened, beginning, clock, [], lambda: 0.5), opened)
     await nursery.start(engine.run)

@@ -44,6 +44,11 @@ class SqliteMeta:
         """Return every count."""
         return await self._readers.ask(queries.counts)
 
+    async def readdress(self, sync: str, source: str, destination: str) -> int:
+        """Let rows be for another destination."""
+        selection = Selection(sync=sync, source=source)
+        return await self._rewriter.rewrite(selection, partial(books.readdressed, destination=destination))
+
     async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
         """Archive what waits for these syncs and delete their progress."""
         many = 0

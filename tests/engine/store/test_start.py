@@ -28,7 +28,7 @@ async def begun(store, *wishes: Wish, sources: tuple[str, ...] = ("shop", "app")
 
 
 def wish(sync: str = "orders", source: str = "shop", start: str | float = "latest") -> Wish:
-    return Wish(sync=sync, source=source, start=start)
+    return Wish(sync=sync, source=source, destination="crm", start=start)
 
 
 @pytest.mark.parametrize(("start", "high"), [("latest", 3), ("earliest", 0), (150.0, 1), (300.0, 2), (9e9, 3)])
