@@ -141,15 +141,20 @@ def _merge(body: dict[str, Any], envelope: Envelope) -> None:
 def _set_times(body: dict[str, Any], envelope: Envelope) -> None:
     """Set receivedAt, sentAt, originalTimestamp and timestamp.
 
+    RudderStack's SDKs send both: then ``timestamp`` is what a user has set, as a time that is right, and it stays.
     What is missing or unreadable is taken from the next best clock: an event without a time of its own happened when it
     was sent, and one without ``sentAt`` was sent when it was received (so an import keeps its times).
     """
     received = _receipt(envelope.received_at)
     sent_text, sent = _time(body.get("sentAt") or envelope.sent_at, received, envelope.received_at)
-    original_text, original = _time(body.get("originalTimestamp") or body.get("timestamp"), sent_text, sent)
+    own, call = body.get("timestamp"), body.get("originalTimestamp")
+    original_text, original = _time(call or own, sent_text, sent)
     body["receivedAt"] = received
     body["sentAt"] = sent_text
     body["originalTimestamp"] = original_text
+    if call and own and (told := _time(own, "", 0.0)[0]):
+        body["timestamp"] = told
+        return
     try:
         body["timestamp"] = received if original == sent else iso(envelope.received_at - (sent - original))
     except OverflowError:  # a clock so wrong that the difference leaves the calendar

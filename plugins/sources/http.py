@@ -105,8 +105,10 @@ def _greeting(post: Post, path: str) -> Submission:
 def _settings(post: Post, key: str) -> dict[str, Any]:
     """Return the settings of Segment's and Hightouch's SDKs: ``apiHost`` is where all events go from then on."""
     here = {"apiKey": key, "apiHost": f"{post.header('host') or ''}/v1", "protocol": post.scheme, "retryQueue": True}
+    # Segment's browser SDK would load any other name from its CDN; Hightouch's for phones looks for its own.
+    names = ("Segment.io",) if _is_browser(post) else ("Segment.io", "Hightouch.io")
     return {
-        "integrations": {"Segment.io": here, "Hightouch.io": here},
+        "integrations": dict.fromkeys(names, here),
         "plan": {},
         "edgeFunction": {},
         "metrics": {"sampleRate": 0},

@@ -142,7 +142,7 @@ def test_the_address_is_filled_in_only_when_the_event_has_none(context, ip, expe
         (
             {"originalTimestamp": "2026-11-23T01:46:05Z", "timestamp": "2020-01-01T00:00:00Z"},
             "2026-11-23T01:46:10.677473+00:00",
-            "2026-11-23T02:46:14.323Z",
+            "2020-01-01T00:00:00.000Z",
             "2026-11-23T01:46:05.000Z",
             "2026-11-23T01:46:10.677Z",
         ),
