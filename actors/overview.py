@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus, source_tallies, tallies
-from engine.store.base import Progress, Waiting
+from engine.store.base import Snapshot
 
 if TYPE_CHECKING:
     from actors.tree import Tree
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 async def overview(tree: Tree) -> Status:
     """Return the status of a running tree; counts are as of the last maintenance transaction."""
-    counts = await tree.store.meta.counts()
-    waiting = await tree.store.ledger.waiting()
-    pages = {page.sync: page for page in await tree.store.meta.progress()}
+    books = await tree.store.meta.snapshot()
     states = tree.supervisor.states()
     usage = tree.store.usage()
     return Status(
@@ -24,8 +22,8 @@ async def overview(tree: Tree) -> Status:
         used=usage.used,
         free=usage.free,
         full=usage.full,
-        sources=tuple(_source(tree, name, counts) for name in tree.plan.sources),
-        syncs=tuple([await _sync(tree, pages[name], counts, waiting.get(name)) for name in tree.plan.syncs]),
+        sources=tuple(_source(tree, name, books.counts) for name in tree.plan.sources),
+        syncs=tuple([await _sync(tree, name, books) for name in tree.plan.syncs]),
         destinations=tuple(_destination(tree, name) for name in tree.plan.destinations),
         restarts={name: state.restarts for name, state in states.items() if state.restarts},
     )
@@ -45,8 +43,9 @@ def _source(tree: Tree, name: str, counts: dict[tuple[str, str], int]) -> Source
     )
 
 
-async def _sync(tree: Tree, page: Progress, counts: dict[tuple[str, str], int], waiting: Waiting | None) -> SyncStatus:
-    name = page.sync
+async def _sync(tree: Tree, name: str, books: Snapshot) -> SyncStatus:
+    waiting = books.waiting.get(name)
+    pending = len(books.progress[name].open) + (waiting.count if waiting else 0)
     sync = tree.plan.syncs[name]
     port = tree.ports[sync.destination]
     latency = port.latency[name]
@@ -62,7 +61,7 @@ async def _sync(tree: Tree, page: Progress, counts: dict[tuple[str, str], int], 
         last_delivery=port.last_delivery.get(name),
         p50=latency.quantile(0.5),
         p99=latency.quantile(0.99),
-        **tallies(counts, name, pending=len(page.open) + (waiting.count if waiting else 0)),
+        **tallies(books.counts, name, pending=pending),
     )
 
 

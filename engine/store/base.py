@@ -138,6 +138,20 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float
 
 
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What the books say, all as of the same moment: read one by one they would not balance while somebody writes.
+
+    Attributes:
+        counts: by (scope, name).
+        progress: by sync.
+        waiting: by sync, of those with retrying rows.
+    """
+
+    counts: dict[tuple[str, str], int]
+    progress: dict[str, Progress]
+    waiting: dict[str, Waiting]
+
+
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
     """What an implementation can do; the conformance suite asks before it tests.
 
@@ -310,6 +324,9 @@ class Meta(Protocol):
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """Return every count by (scope, name)."""
+
+    async def snapshot(self) -> Snapshot:
+        """Return counts, progress and what waits, as one transaction left them."""
 
     async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
         """Delete the progress of syncs that are gone and archive their retrying rows; return how many rows.

@@ -6,7 +6,6 @@ import bisect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
 import trio
 
 from engine.errors import StoreError, StoreFull
@@ -23,11 +22,12 @@ from engine.store.base import (
     Progress,
     Retention,
     Selection,
+    Snapshot,
     Usage,
     Violations,
     Waiting,
 )
-from engine.store.due import Due
+from engine.store.contents import Contents
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
 from engine.store.samples import MemoryViolations
@@ -35,62 +35,6 @@ from engine.store.watermark import Watermark, told
 
 TRIM = 1000
 """Rows that one `trim` takes at most."""
-
-
-class Contents:
-    """Everything stored, and the transaction that changes the ledger; shared by the roles of one store."""
-
-    def __init__(self) -> None:
-        self.events: dict[int, Logged] = {}
-        self.positions: dict[str, list[int]] = {}
-        self.results: dict[int, Result] = {}
-        self.troubles: dict[str, Trouble] = {}
-        self.attempts: list[Attempt] = []
-        self.counts: dict[tuple[str, str], int] = {}
-        self.cursors: dict[str, Cursor] = {}
-        self.progress: dict[tuple[str, str], Progress] = {}
-        self.facts: dict[str, tuple[bytes, int]] = {}
-        self.used = 0
-        self.due = Due(limit=2**62)
-        self.on_due: Callable[[str], None] | None = None
-        self.closed = False
-
-    def open(self) -> None:
-        """Check that the store was not closed.
-
-        Raises:
-            StoreError: it was.
-        """
-        if self.closed:
-            raise StoreError("the store is closed")
-
-    def write(self, effect: books.Effect) -> None:
-        """Make *effect* hold, and tell who is due earlier."""
-        for trouble_id, trouble in effect.after.items():
-            former = self.troubles.get(trouble_id)
-            self.used -= books.weight(former) if former else 0
-            if trouble is None:
-                self.troubles.pop(trouble_id, None)
-                continue
-            kept = self._with_event(trouble)
-            self.troubles[trouble_id] = kept
-            self.used += books.weight(kept)
-        for key, much in effect.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + much
-        for destination in self.due.follow(effect):
-            if self.on_due is not None:
-                self.on_due(destination)
-
-    def rewrite(self, selection: Selection, change: Callable[[Trouble], Trouble | None]) -> int:
-        """Replace every matching row for which *change* returns another; return how many."""
-        found = (trouble for trouble in self.troubles.values() if books.matches(selection, trouble))
-        effect = books.rewritten(found, change)
-        self.write(effect)
-        return len(effect.after)
-
-    def _with_event(self, trouble: Trouble) -> Trouble:
-        logged = self.events.get(trouble.position) if books.lacks_event(trouble) else None
-        return msgspec.structs.replace(trouble, event=logged.raw) if logged else trouble
 
 
 class MemoryLedger:
@@ -108,11 +52,7 @@ class MemoryLedger:
     async def waiting(self) -> dict[str, Waiting]:
         """Count each sync's retrying rows."""
         await trio.lowlevel.checkpoint()
-        since: dict[str, list[float]] = {}
-        for trouble in self._contents.troubles.values():
-            if trouble.state is State.RETRYING:
-                since.setdefault(trouble.sync, []).append(trouble.received_at)
-        return {sync: Waiting(count=len(moments), since=min(moments)) for sync, moments in since.items()}
+        return self._contents.waiting()
 
     async def retry(self, selection: Selection, now: float) -> int:
         """Make matching rows due."""
@@ -180,6 +120,13 @@ class MemoryMeta:
         """Return every count."""
         await trio.lowlevel.checkpoint()
         return dict(self._contents.counts)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the books as of one moment."""
+        await trio.lowlevel.checkpoint()
+        contents = self._contents
+        pages = {page.sync: page for page in contents.progress.values()}
+        return Snapshot(counts=dict(contents.counts), progress=pages, waiting=contents.waiting())
 
     async def readdress(self, sync: str, source: str, destination: str) -> int:
         """Let rows be for another destination."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from engine.errors import StoreError
 from engine.messages import Attempt, Settlement, Stage, State
@@ -278,3 +279,31 @@ async def test_a_sync_s_rows_go_to_another_destination(opened_store: OpenedStore
     await store.ledger.retry(Selection(ids=(trouble(2).id,)), NOW)
     assert await opened_store.claimed(destination="erp") == [2]
     assert await store.meta.readdress("orders", "shop", "erp") == 0
+
+
+async def test_a_snapshot_balances_while_somebody_writes(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    await opened_store.fill(100)
+    done = trio.Event()
+
+    async def write() -> None:
+        """Open a delivery, then settle it or let it wait: created = delivered + open + retrying, after every commit."""
+        for at in range(1, 101):
+            await store.commit(Change(progress=(progress(at, (at,)),), counts={("sync:orders", "created"): 1}))
+            change = Change(progress=(progress(at),), counts={("sync:orders", "delivered"): 1})
+            await store.commit(change if at % 3 else Change(progress=(progress(at),), troubles=(trouble(at),)))
+        done.set()
+
+    looks = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        while not done.is_set():
+            seen = await store.meta.snapshot()
+            waiting = seen.waiting["orders"].count if "orders" in seen.waiting else 0
+            opened = len(seen.progress["orders"].open) if "orders" in seen.progress else 0
+            counted = {name: value for (_, name), value in seen.counts.items()}
+            assert counted.get("created", 0) == counted.get("delivered", 0) + opened + waiting
+            looks += 1
+
+    assert looks > 10
+    assert (await store.meta.snapshot()).waiting["orders"].count == 33

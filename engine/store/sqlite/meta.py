@@ -8,7 +8,7 @@ from functools import partial
 
 from engine.messages import State
 from engine.store import books
-from engine.store.base import Cursor, Progress, Selection
+from engine.store.base import Cursor, Progress, Selection, Snapshot
 from engine.store.books import Effect
 from engine.store.sqlite import queries, writing
 from engine.store.sqlite.readers import Readers
@@ -43,6 +43,10 @@ class SqliteMeta:
     async def counts(self) -> dict[tuple[str, str], int]:
         """Return every count."""
         return await self._readers.ask(queries.counts)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the books as of one moment."""
+        return await self._readers.ask(queries.snapshot)
 
     async def readdress(self, sync: str, source: str, destination: str) -> int:
         """Let rows be for another destination."""

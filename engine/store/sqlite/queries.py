@@ -9,7 +9,7 @@ import msgspec
 
 from engine.messages import Attempt, Logged, Result, State, Trouble
 from engine.store import books
-from engine.store.base import Accepted, Cursor, Progress, Selection, Waiting
+from engine.store.base import Accepted, Cursor, Progress, Selection, Snapshot, Waiting
 from engine.store.books import Standing
 from engine.store.due import Key
 from engine.store.sqlite import codec
@@ -233,6 +233,19 @@ def counts(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
     """Return every count."""
     found = connection.execute("SELECT scope, name, value FROM counts").fetchall()
     return {(scope, name): value for scope, name, value in found}
+
+
+def snapshot(connection: sqlite3.Connection) -> Snapshot:
+    """Return the books as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return Snapshot(
+            counts=counts(connection),
+            progress={page.sync: page for page in progress(connection)},
+            waiting=waiting(connection),
+        )
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def fact(connection: sqlite3.Connection, key: str) -> tuple[bytes, int] | None:

@@ -1,0 +1,77 @@
+"""What a store in memory holds, and the transaction that changes its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.errors import StoreError
+from engine.messages import Attempt, Logged, Result, State, Trouble
+from engine.store import books
+from engine.store.base import Cursor, Progress, Selection, Waiting
+from engine.store.due import Due
+
+
+class Contents:
+    """Shared by the roles of one store."""
+
+    def __init__(self) -> None:
+        self.events: dict[int, Logged] = {}
+        self.positions: dict[str, list[int]] = {}
+        self.results: dict[int, Result] = {}
+        self.troubles: dict[str, Trouble] = {}
+        self.attempts: list[Attempt] = []
+        self.counts: dict[tuple[str, str], int] = {}
+        self.cursors: dict[str, Cursor] = {}
+        self.progress: dict[tuple[str, str], Progress] = {}
+        self.facts: dict[str, tuple[bytes, int]] = {}
+        self.used = 0
+        self.due = Due(limit=2**62)
+        self.on_due: Callable[[str], None] | None = None
+        self.closed = False
+
+    def open(self) -> None:
+        """Check that the store was not closed.
+
+        Raises:
+            StoreError: it was.
+        """
+        if self.closed:
+            raise StoreError("the store is closed")
+
+    def write(self, effect: books.Effect) -> None:
+        """Make *effect* hold, and tell who is due earlier."""
+        for trouble_id, trouble in effect.after.items():
+            former = self.troubles.get(trouble_id)
+            self.used -= books.weight(former) if former else 0
+            if trouble is None:
+                self.troubles.pop(trouble_id, None)
+                continue
+            kept = self._with_event(trouble)
+            self.troubles[trouble_id] = kept
+            self.used += books.weight(kept)
+        for key, much in effect.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + much
+        for destination in self.due.follow(effect):
+            if self.on_due is not None:
+                self.on_due(destination)
+
+    def rewrite(self, selection: Selection, change: Callable[[Trouble], Trouble | None]) -> int:
+        """Replace every matching row for which *change* returns another; return how many."""
+        found = (trouble for trouble in self.troubles.values() if books.matches(selection, trouble))
+        effect = books.rewritten(found, change)
+        self.write(effect)
+        return len(effect.after)
+
+    def waiting(self) -> dict[str, Waiting]:
+        """Count each sync's retrying rows."""
+        since: dict[str, list[float]] = {}
+        for trouble in self.troubles.values():
+            if trouble.state is State.RETRYING:
+                since.setdefault(trouble.sync, []).append(trouble.received_at)
+        return {sync: Waiting(count=len(moments), since=min(moments)) for sync, moments in since.items()}
+
+    def _with_event(self, trouble: Trouble) -> Trouble:
+        logged = self.events.get(trouble.position) if books.lacks_event(trouble) else None
+        return msgspec.structs.replace(trouble, event=logged.raw) if logged else trouble
