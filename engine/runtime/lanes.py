@@ -112,7 +112,8 @@ class Lanes(Generic[T]):
         gone = len(picked)
         if items is not None:
             gone = len(items)
-            self._hand[hand] = (lane, [item for item in picked if not any(item is one for one in items)])
+            settled = set(map(id, items))
+            self._hand[hand] = (lane, [item for item in picked if id(item) not in settled])
         # A feeder with more items than the lane has places reserves all of them; so fewer may be taken than come back.
         lane.room.give(min(gone, lane.room.capacity - lane.room.free))
 

@@ -5,6 +5,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from engine.runtime.breaker import Breaker, Change, Thresholds
+from engine.runtime.channel import Closed
 from engine.runtime.clock import SystemClock
 
 
@@ -198,3 +199,26 @@ async def test_thresholds_are_the_user_s(autojump_clock):
     await breaker.admit()
 
     assert trio.current_time() == 5.0
+
+
+async def test_nobody_waits_for_a_breaker_that_was_dismissed(breaker, nursery, autojump_clock):
+    fail(breaker, 20)
+    ended = []
+
+    async def request():
+        with pytest.raises(Closed):
+            await breaker.admit()
+        ended.append(trio.current_time())
+
+    nursery.start_soon(request)
+    await trio.sleep(1)
+    breaker.dismiss()
+    await wait_all_tasks_blocked()
+
+    assert ended == [1.0]
+
+
+async def test_a_dismissed_breaker_that_is_closed_lets_through(breaker):
+    breaker.dismiss()
+
+    assert not (await breaker.admit()).probe

@@ -157,3 +157,31 @@ async def test_one_hand_is_woken_for_what_one_hand_can_take_and_wakes_the_next_f
 
     assert [items for _, items in woken] == [["a", "b"], ["c", "d"], ["e", "f"]]
     assert len({number for number, _ in woken}) == 3
+
+
+def test_what_is_let_go_of_early_is_no_leftover() -> None:
+    made = lanes()
+    put(made, "orders", *"abcde")
+    picked = made.pick(0, 5, len)
+    made.done(0, picked[1:3])
+
+    assert made["orders"].room.free == 7
+    assert made.leftovers() == ["a", "d", "e"]
+    assert made["orders"].room.free == 10
+
+
+def test_the_next_turn_can_be_given_to_another_lane() -> None:
+    made = lanes()
+    put(made, "due", *"12")
+    put(made, "orders", *"ab")
+    made.prefer_others()
+
+    assert picks(made) == ["a", "1", "b", "2"]
+
+
+def test_a_turn_that_no_other_lane_needs_is_not_lost() -> None:
+    made = lanes()
+    put(made, "due", *"12")
+    made.prefer_others()
+
+    assert picks(made) == ["1", "2"]
