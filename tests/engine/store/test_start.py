@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engine.messages import Envelope, Logged
-from engine.store.base import Change, Cursor, Progress, Retention
-from engine.store.memory import MemoryStore
+from engine.store.base import Change, Cursor, Progress, Retention, Store
 from engine.store.opening import open_store
 from engine.store.seen import Seen
 from engine.store.start import Beginning, Paused, Wish, begin, keep_paused
@@ -12,7 +11,7 @@ from engine.store.start import Beginning, Paused, Wish, begin, keep_paused
 NOW = 10_000.0
 
 
-async def opened(tmp_path, *events: tuple[str, float]) -> MemoryStore:
+async def opened(tmp_path, *events: tuple[str, float]) -> Store:
     store = await open_store("memory", tmp_path)
     rows = [
         Logged(position=at, source=source, raw=b"{}", envelope=Envelope(message_id=f"m{at}", received_at=received))
