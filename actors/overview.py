@@ -33,7 +33,7 @@ def _source(tree: Tree, name: str, counts: dict[tuple[str, str], int]) -> Source
     door = tree.doors[name].counts
     return SourceStatus(
         name=name,
-        state=tree.supervisor.states()[f"validator.{name}"].condition,
+        state="attention" if tree.runners[name].attention else tree.supervisor.states()[f"validator.{name}"].condition,
         read=door.read,
         refused=dict(door.refused),
         duplicate=door.duplicate,

@@ -26,6 +26,7 @@ from actors import sender
 from actors.archiver import PLACES, Archiver
 from actors.control import Control
 from actors.follower import Follower
+from actors.functions import Runner
 from actors.maintenance import Maintenance
 from actors.overview import overview
 from actors.receiver import Receiver
@@ -134,6 +135,7 @@ class Tree:
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
         store.on_due = lambda _destination: self.bell.ring()
+        self.runners = {name: Runner(each, clock) for name, each in plan.sources.items()}
         self.supervisor = Supervisor(self._children(), on_event=_tell)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -145,6 +147,8 @@ class Tree:
         try:
             await self.supervisor.run(task_status=task_status)
         finally:
+            for runner in self.runners.values():
+                runner.kill()
             with trio.move_on_after(PLUGINS_CLOSE, shield=True):
                 await self._close_plugins()
 
@@ -247,7 +251,7 @@ class Tree:
         )
         routers = tuple(self.offers[sync.name] for sync in self.plan.syncs.values() if sync.source == name)
         outlets = ValidatorOutlets(archiver=self.reports, routers=routers, passed=self.passed[name])
-        await Validator(source, self.store, follower, outlets, self.clock).run()
+        await Validator(source, self.store, follower, outlets, self.runners[name]).run()
 
     async def _router(self, name: str) -> None:
         sync = self.plan.syncs[name]

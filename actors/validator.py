@@ -9,11 +9,11 @@ import msgspec
 import trio
 
 from actors.follower import Follower, Reader
+from actors.functions import Runner
 from engine.messages import Event, Judged, Logged, Passed, Result, Span, State, Trouble
 from engine.plan import SourcePlan
 from engine.plan.breaches import Samples
 from engine.runtime.channel import Inbox
-from engine.runtime.clock import Clock
 from engine.runtime.mark import Mark
 from engine.store.base import Log
 from engine.violated import Violated
@@ -45,20 +45,36 @@ class Validator(Reader[Span]):
     """Reads its source's log and offers the routers what passed.
 
     An event that breaks the contract or a function is one event with a fate; it is no death.
+
+    Args:
+        source: what decides.
+        log: of all sources.
+        follower: how to go through it.
+        outlets: where to.
+        runner: runs the source's functions; outlives this actor.
     """
 
-    def __init__(self, source: SourcePlan, log: Log, follower: Follower[Span], outlets: Outlets, clock: Clock) -> None:
+    def __init__(
+        self, source: SourcePlan, log: Log, follower: Follower[Span], outlets: Outlets, runner: Runner
+    ) -> None:
         super().__init__(follower)
         self.source = source
         self.log = log
+        self.runner = runner
         self.outlets = outlets
-        self.clock = clock
+        self.clock = runner.clock
         self._samples = Samples()
         self._stored_upto = log.last
         """Positions up to here may have results from before this life; they are never computed twice."""
 
     async def receive(self, span: Span, /) -> None:
         """Give every event of *span* its source-stage fate, and offer what passed."""
+        rest: Span | None = span
+        while rest is not None:
+            rest = await self._judged(rest)
+
+    async def _judged(self, span: Span) -> Span | None:
+        """Judge the events of *span* up to the first that a function could not yet take; return what is left."""
         now = self.clock.wall()
         troubles: list[Trouble] = []
         violated: list[Violated] = []
@@ -69,17 +85,22 @@ class Validator(Reader[Span]):
                 troubles.append(examined)
             else:
                 good.append((logged, examined))
-        if self.source.has_functions:
-            results = await self._results(good)
-            troubles += [self.source.failed(at, r, now) for at, r in _failed(good, results)]
-            events = [
-                event for (logged, _), r in zip(good, results, strict=True) for event in self.source.restored(logged, r)
-            ]
-            dropped = sum(result.outcome == "dropped" for result in results)
-        else:
+        if not self.source.has_functions:
             events = [event for logged, body in good for event in self.source.events(logged, body)]
-            dropped = 0
-        await self._carry(span, events, _Fates(troubles=troubles, dropped=dropped, violated=violated))
+            await self._carry(span, events, _Fates(troubles=troubles, violated=violated))
+            return None
+        results = await self._results(good)
+        span, rest = _cut(span, good[len(results)][0].position if len(results) < len(good) else None)
+        pairs = list(zip(good, results, strict=False))
+        troubles += [self.source.failed(at, r, now) for (at, _), r in pairs if r.outcome == "failed"]
+        fates = _Fates(
+            troubles=[one for one in troubles if one.position <= span.upto],
+            dropped=sum(result.outcome == "dropped" for result in results),
+            violated=[one for one in violated if one.position <= span.upto],
+        )
+        events = [event for (logged, _), r in pairs for event in self.source.restored(logged, r)]
+        await self._carry(span, events, fates)
+        return rest
 
     async def poisoned(self, message: Span, error: Exception, /) -> None:
         """Archive the events of *message*, which killed two validators, and go on after them."""
@@ -129,11 +150,12 @@ class Validator(Reader[Span]):
         if old:
             stored = await self.log.results(old)
         fresh = [(logged, body) for logged, body in good if logged.position not in stored]
-        made = self.source.transform(fresh)
+        made = await self.runner.transform(fresh) if fresh else []
         if made:
             await self._keep(made)
         stored.update((result.position, result) for result in made)
-        return [stored[logged.position] for logged, _ in good]
+        undecided = next((at for at, (logged, _) in enumerate(good) if logged.position not in stored), len(good))
+        return [stored[logged.position] for logged, _ in good[:undecided]]
 
     async def _keep(self, made: list[Result]) -> None:
         """Hand results to the writer; wait for them only if something was derived."""
@@ -153,9 +175,16 @@ class Validator(Reader[Span]):
                 raise errors[0]
 
 
-def _failed(good: Sequence[tuple[Logged, Any]], results: Sequence[Result]) -> list[tuple[Logged, Result]]:
-    """Return the events whose function failed, each with its result."""
-    return [(logged, r) for (logged, _), r in zip(good, results, strict=True) if r.outcome == "failed"]
+def _cut(span: Span, before: int | None) -> tuple[Span, Span | None]:
+    """Return what of *span* lies before a position, and the rest; all of it and None without one."""
+    if before is None:
+        return span, None
+    first = tuple(one for one in span.events if one.position < before)
+    rest = tuple(one for one in span.events if one.position >= before)
+    edge = before - 1
+    return msgspec.structs.replace(span, upto=edge, events=first), msgspec.structs.replace(
+        span, after=edge, events=rest
+    )
 
 
 def validator_reader(source: SourcePlan, log: Log) -> Any:

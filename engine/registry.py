@@ -92,6 +92,10 @@ class Registry:
         found: type[Source] = self._load("sources", name)
         return found
 
+    def place(self, kind: str, name: str) -> str:
+        """Return ``module:Class`` of a plugin that there is, for a process that imports it by itself."""
+        return self._plugins[kind][name].path
+
     def sources(self) -> list[Source]:
         """Return one of each source, sorted by name.
 

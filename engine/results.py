@@ -1,8 +1,14 @@
-"""What user code made of an event, as the store keeps it."""
+"""What user code is asked, what it says, and what the store keeps of it."""
 
 from __future__ import annotations
 
+import sys
+import traceback
+from typing import Any
+
 import msgspec
+
+_LONGEST_TRACE = 10_000
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -13,9 +19,64 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         outcome: ``passed`` (see events), ``dropped`` or ``failed`` (see error).
         events: JSON of each event that came out, in order.
         error: the traceback, if it failed.
+        reason: why it failed: ``function_failed``, ``function_timeout`` or ``function_died``.
     """
 
     position: int
     outcome: str
     events: tuple[bytes, ...] = ()
     error: str = ""
+    reason: str = "function_failed"
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run, and within which bounds.
+
+    Attributes:
+        plugin: ``module:Class``, called with path, name and secrets.
+        path: the function's file.
+        name: how it is called in errors.
+        secrets: values that its code may read.
+        memory: bytes that it may take beyond what an empty process has.
+    """
+
+    plugin: str
+    path: str
+    name: str
+    secrets: dict[str, str] = {}
+    memory: int = 256 * 1024 * 1024
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a call, or of loading the function.
+
+    Attributes:
+        value: JSON of what the function returned.
+        error: its traceback, or why it cannot be loaded; "" if all is well.
+        printed: what it printed.
+    """
+
+    value: bytes = b""
+    error: str = ""
+    printed: str = ""
+
+
+def user_trace(error: Exception, step: Any, file: str) -> str:
+    """Return the traceback without our own frames and the plugin's, at most 10,000 characters of its end.
+
+    An error that has a ``trace``, of another language for example, is told by it.
+
+    Args:
+        error: what user code raised.
+        step: the plugin that ran it.
+        file: the caller's own ``__file__``.
+    """
+    own: str = getattr(error, "trace", "")
+    if own:
+        return own[-_LONGEST_TRACE:]
+    ours = {file, getattr(sys.modules[type(step).__module__], "__file__", "")}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename in ours:
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace, chain=False))
+    return text.strip()[-_LONGEST_TRACE:]

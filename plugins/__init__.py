@@ -9,7 +9,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mock": "plugins.destinations.mock:Mock",
         "webhook": "plugins.destinations.webhook:Webhook",
     },
-    "functions": {"python": "plugins.functions.python:Python"},
+    "functions": {"javascript": "plugins.functions.javascript:JavaScript", "python": "plugins.functions.python:Python"},
     "sources": {
         "http": "plugins.sources.http:Http",
         "posthog": "plugins.sources.posthog:PostHog",

@@ -11,11 +11,25 @@ import msgspec
 from cyclopts import App, CycloptsError
 
 from engine import __version__
-from engine.cli import bench, check, config, control, demo, errors, explain, send, serve, status, test, violations
+from engine.cli import (
+    bench,
+    check,
+    config,
+    control,
+    demo,
+    errors,
+    explain,
+    function,
+    send,
+    serve,
+    status,
+    test,
+    violations,
+)
 from engine.cli.common import STDIN
 from engine.errors import HeadraceError
 
-COMMANDS = (serve, check, test, explain, send, status, errors, violations, control, demo, bench, config)
+COMMANDS = (serve, check, test, explain, function, send, status, errors, violations, control, demo, bench, config)
 """Modules that each put their commands on the app."""
 
 INTERRUPTED = 130

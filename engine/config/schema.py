@@ -178,9 +178,15 @@ class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[functions.NAME]`: user code between contract and filters."""
 
     file: str
-    """A Python file with ``transform_events(events)``, relative to config.toml."""
-    isolation: Literal["inline"] = "inline"
-    """Where it runs: ``inline`` is in the engine's own process, for trusted code of microseconds."""
+    """Python with ``transform_events(events)``, or JavaScript with ``transformEvents(events)``."""
+    isolation: Literal["process", "inline"] = "process"
+    """Where it runs: in a process of its own, or ``inline`` in the engine's, for trusted code of microseconds."""
+    timeout: Wait = Wait("5s")
+    """How long a call may take, in a process of its own."""
+    memory: Size = Size("256 MiB")
+    """How much its process may take beyond what an empty one has."""
+    secrets: dict[str, Secret] = {}
+    """What its code finds as ``SECRETS``; it does not see the engine's environment."""
 
 
 class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,7 +16,8 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
         read, refused, duplicate, accepted: at the door, since the engine started; refused by code.
         passed, derived, blocked, dropped, failed: since the store was made, as of the last maintenance transaction.
         lag: positions that its validator is behind.
-        state: of its validator: running, restarting, down; "" when no engine runs.
+        state: of its validator: running, restarting, down, attention (a function does not answer); "" when no engine
+            runs.
     """
 
     name: str

@@ -15,17 +15,17 @@ from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_cont
 from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
 from engine.plan.doorways import compile_doorway
 from engine.plan.event_types import compile_event_types
-from engine.plan.functions import Functions
+from engine.plan.functions import Functions, Step
 from engine.plan.lint import lint
 from engine.plan.problems import Problems
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
-from engine.plugin import Function
 from engine.registry import Registry
+from engine.results import Hello
 
 T = TypeVar("T")
 
-_FUNCTION_FILES = {".py": "python"}
+_FUNCTION_FILES = {".py": "python", ".js": "javascript"}
 """Suffix of a function's file, and the plugin that runs it."""
 
 
@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     """Return the plan of *loaded*, which may come from ``load`` or, with its problems in it, from ``read``.
 
-    Runs the module level code of function files; otherwise no I/O.
+    Runs the module level code of inline function files; otherwise no I/O.
 
     Raises:
         ConfigError: carries every problem, each with its file and line.
@@ -137,24 +137,32 @@ def _blame(spec: ContractSpec, error: LangError, problems: Problems) -> None:
         problems.lang(where, error)
 
 
-def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems) -> Function | None:
-    """Return the function of one file, run once."""
+def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems) -> Step | None:
+    """Return the function of one file; inline it is loaded now, else only looked at."""
     where = join("functions", name)
-    file = loaded.config.functions[name].file
+    table = loaded.config.functions[name]
+    file = table.file
     path = loaded.folder / file
     kind = _FUNCTION_FILES.get(path.suffix)
     if kind is None:
         problems.error(
-            f"{where}.file", f"'{file}' is not a file that functions are written in", "write one in Python (.py)"
+            f"{where}.file",
+            f"'{file}' is not a file that functions are written in",
+            "write one in Python (.py) or JavaScript (.js)",
         )
         return None
+    secrets = {key: str(value) for key, value in table.secrets.items()}
     try:
         plugin: Any = registry.function(kind)
-        made: Function = plugin(path, file)
+        if table.isolation == "inline":
+            return Step(name=name, inline=plugin(path, file, secrets))
+        plugin.check(path, file)
     except PluginError as error:
         problems.plugin(f"{where}.file", error)
         return None
-    return made
+    place = registry.place("functions", kind)
+    hello = Hello(plugin=place, path=str(path.absolute()), name=file, secrets=secrets, memory=int(table.memory))
+    return Step(name=name, hello=hello, timeout=float(table.timeout))
 
 
 def bound_contracts(loaded: Loaded, problems: Problems) -> dict[str, str]:
@@ -180,7 +188,7 @@ def _source(
     table: schema.Source,
     contract: Contract | None,
     shadow: Contract | None,
-    functions: dict[str, Function],
+    functions: dict[str, Step],
 ) -> SourcePlan:
     """Return one source; parts that did not compile are left out, the plan is refused for them anyway."""
     steps = [functions[key] for key in table.functions if key in functions]

@@ -152,7 +152,7 @@ class SourcePlan:
         """Return the archive entry of an event on which a function failed."""
         what = result.error.rpartition("\n")[2]
         error = f"a function of source '{self.name}' failed: {what}\nmend the function, then replay the event"
-        return self._trouble(logged, Stage.FUNCTION, now, reason="function_failed", error=error, trace=result.error)
+        return self._trouble(logged, Stage.FUNCTION, now, reason=result.reason, error=error, trace=result.error)
 
     def _blocked(self, logged: Logged, checked: Checked, now: float) -> Trouble:
         return self._trouble(

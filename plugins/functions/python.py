@@ -1,7 +1,8 @@
-"""User code in a Python file: ``transform_events(events)``, called inline, in the engine's own process."""
+"""User code in a Python file: ``transform_events(events)``."""
 
 from __future__ import annotations
 
+import ast
 import linecache
 import traceback
 from collections.abc import Callable
@@ -22,18 +23,38 @@ class Python:
     Args:
         path: the file to read.
         name: how it is called in errors and tracebacks, for example ``functions/normalise.py``.
+        secrets: what its code finds as ``SECRETS``.
 
     Raises:
         PluginError: the file cannot be read or run, or has no ``transform_events``; says where.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
-        module = _loaded(path, name)
+    def __init__(self, path: Path, name: str, secrets: dict[str, str] | None = None) -> None:
+        module = _loaded(path, name, secrets or {})
         made = getattr(module, _ENTRY, None)
         if not callable(made):
             others = (key for key, value in vars(module).items() if callable(value))
             raise PluginError(f"{name} has no function {_ENTRY}(events)\n{did_you_mean(_ENTRY, others)}".strip())
         self._transform: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = made
+
+    @staticmethod
+    def check(path: Path, name: str) -> None:
+        """Refuse a file that can be seen to be no Python, or to have no ``transform_events``; runs nothing of it.
+
+        Raises:
+            PluginError: says where.
+        """
+        try:
+            text = path.read_bytes()
+            found = _names(ast.parse(text))
+        except OSError as error:
+            raise PluginError(f"{name} cannot be read: {error.strerror or error}") from error
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None)
+            place = f"{name}:{line}" if line else name
+            raise PluginError(f"{place}: {getattr(error, 'msg', error)}") from error
+        if _ENTRY not in found and "*" not in found:
+            raise PluginError(f"{name} has no function {_ENTRY}(events)\n{did_you_mean(_ENTRY, found)}".strip())
 
     def transform(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return what the file's function makes of *events*."""
@@ -43,10 +64,27 @@ class Python:
             raise RuntimeError(f"{_ENTRY} called exit({error.code!r}): raise an exception to fail an event") from error
 
 
-def _loaded(path: Path, name: str) -> ModuleType:
+def _names(tree: ast.Module) -> set[str]:
+    """Return every name that a file may define at its top, ``*`` among them if another module decides."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.alias(name=name, asname=other):
+                found.add(other or name)
+            case _:
+                pass
+    return found
+
+
+def _loaded(path: Path, name: str, secrets: dict[str, str]) -> ModuleType:
     """Run the file in a module of its own and return it."""
     module = ModuleType(path.stem)
     module.__file__ = str(path)
+    vars(module)["SECRETS"] = dict(secrets)
     linecache.checkcache(str(path))
     try:
         code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)

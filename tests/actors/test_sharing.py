@@ -14,6 +14,7 @@ FUNCTION = """
 functions = ["twice"]
 [functions.twice]
 file = "twice.py"
+isolation = "inline"
 """
 """Goes on with `[sources.shop]`, with which the head ends."""
 SHARED = """

@@ -34,7 +34,6 @@ EXCUSED = {
     "Destination.breaker": "as Breaker.failures",
     "EventType.properties_column": "a second way to pass an object whole; the example shows the first",
     "EventType.when_missing_object": "for destinations that know objects, of which the example has none",
-    "Function.isolation": "has one value so far",
     "Limits.connections": "far away for nearly everybody",
     "Limits.frame": "far away for nearly everybody",
     "Limits.inflated": "far away for nearly everybody",

@@ -70,7 +70,10 @@ class Box(Destination[BoxSettings]):
 REGISTRY = Registry(
     {
         "destinations": {"box": "tests.support.plans:Box"},
-        "functions": {"python": "plugins.functions.python:Python"},
+        "functions": {
+            "javascript": "plugins.functions.javascript:JavaScript",
+            "python": "plugins.functions.python:Python",
+        },
         "sources": {},
     },
     entry_points=False,

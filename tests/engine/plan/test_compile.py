@@ -74,10 +74,13 @@ def test_a_plan_knows_what_it_was_made_from() -> None:
         (HEAD + "url = 'x'\n", "4: destinations.crm: url must be http or https, not 'x'\n    write http://…"),
         (
             HEAD + "[functions.f]\nfile = 'f.txt'\n",
-            "7: functions.f.file: 'f.txt' is not a file that functions are written in\n    write one in Python (.py)",
+            (
+                "7: functions.f.file: 'f.txt' is not a file that functions are written in\n"
+                "    write one in Python (.py) or JavaScript (.js)"
+            ),
         ),
         (
-            HEAD + "[functions.f]\nfile = 'broken.py'\n",
+            HEAD + "[functions.f]\nfile = 'broken.py'\nisolation = 'inline'\n",
             "7: functions.f.file: broken.py:2: NameError: name 'y' is not defined",
         ),
         (

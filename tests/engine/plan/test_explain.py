@@ -76,7 +76,7 @@ def fates(result: Explained) -> list[tuple[str, str, str]]:
 def with_function(folder: Path, body: str) -> Explained:
     (folder / "f.py").write_text(f"def transform_events(events):\n    {body}\n")
     text = TEXT.replace('contract = "promise"', 'contract = "promise"\nfunctions = ["f"]')
-    plan = plan_of(text + '[functions.f]\nfile = "f.py"\n', folder=folder)
+    plan = plan_of(text + '[functions.f]\nfile = "f.py"\nisolation = "inline"\n', folder=folder)
     return explain(plan, order(total=200), source="shop", at=NOW)
 
 

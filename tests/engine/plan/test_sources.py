@@ -33,7 +33,8 @@ def shop(text: str = CONTRACT, folder: Path | None = None) -> SourcePlan:
 
 def with_function(folder: Path, body: str) -> SourcePlan:
     (folder / "f.py").write_text(f"def transform_events(events):\n    {body}\n")
-    return shop('[sources.shop]\nwrite_keys = ["k"]\nfunctions = ["f"]\n[functions.f]\nfile = "f.py"\n', folder)
+    text = '[sources.shop]\nwrite_keys = ["k"]\nfunctions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
+    return shop(text, folder)
 
 
 def examined(source: SourcePlan, row: Logged) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""A user function in a process of its own, called from the loop without holding it up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import trio
+
+from engine.results import Hello, Said
+from engine.runtime.host import HEAD
+from engine.runtime.hosted import START, Died, TimedOut, Unusable, ending, framed, length, said, spawn
+
+Seen = tuple[int, int]
+"""A file's time of change and size."""
+
+
+class Hand:
+    """Calls one function, one call at a time; starts its process when it is needed, and again when its file changed.
+
+    A file that changed and cannot be loaded leaves the function as it was.
+
+    Args:
+        hello: what to run.
+        timeout: seconds a call may take.
+        tell: called with (what happened, text) for the log: ``reloaded`` or ``refused``.
+    """
+
+    def __init__(self, hello: Hello, timeout: float, tell: Callable[[str, str], None]) -> None:
+        self.timeout = timeout
+        self._hello = hello
+        self._tell = tell
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stream: trio.SocketStream | None = None
+        self._file: Seen | None = None
+
+    async def call(self, payload: bytes, seconds: float) -> Said:
+        """Return what the function says to *payload*. Cancelled, it ends the process: nobody would read its answer.
+
+        Raises:
+            TimedOut: not within *seconds*.
+            Died: its process ended.
+            Unusable: it cannot be loaded.
+        """
+        finished = False
+        try:
+            await self._ready()
+            with trio.move_on_after(seconds):
+                made = await self._asked(payload)
+                finished = True
+                return made
+            raise TimedOut(f"no answer within {seconds:g} s")
+        finally:
+            if not finished:
+                self.kill()
+
+    def kill(self) -> None:
+        """End the process; the next call starts another."""
+        if self._process:
+            ending(self._process)
+        if self._stream:
+            self._stream.socket.close()
+        self._process = self._stream = None
+
+    async def _asked(self, payload: bytes) -> Said:
+        """Send a call and read its answer."""
+        assert self._stream
+        assert self._process
+        try:
+            await self._stream.send_all(framed(payload))
+            return await _frame(self._stream)
+        except (trio.BrokenResourceError, Died):
+            raise Died(ending(self._process)) from None
+
+    async def _ready(self) -> None:
+        """Make sure that a process runs, with the file as it is now."""
+        now = self._seen()
+        if self._stream is None:
+            self._process, self._stream = await self._started()
+        elif now != self._file:
+            try:
+                process, stream = await self._started()
+            except (Unusable, Died, TimedOut) as error:
+                self._tell("refused", str(error))
+            else:
+                self.kill()
+                self._process, self._stream = process, stream
+                self._tell("reloaded", self._hello.name)
+        self._file = now
+
+    async def _started(self) -> tuple[subprocess.Popen[bytes], trio.SocketStream]:
+        process, wire = spawn(self._hello)
+        wire.setblocking(False)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(wire))
+        good = False
+        try:
+            with trio.move_on_after(START) as scope:
+                first = await _first(stream, process)
+                good = not first.error
+                if good:
+                    return process, stream
+                raise Unusable(first.error)
+            assert scope.cancelled_caught
+            raise Unusable(f"{self._hello.name}: it was not loaded within {START:g} s")
+        finally:
+            if not good:
+                ending(process)
+                stream.socket.close()
+
+    def _seen(self) -> Seen | None:
+        try:
+            found = os.stat(self._hello.path)  # noqa: PTH116 - microseconds, at every call
+        except OSError:
+            return self._file
+        return found.st_mtime_ns, found.st_size
+
+
+async def _first(stream: trio.SocketStream, process: subprocess.Popen[bytes]) -> Said:
+    try:
+        return await _frame(stream)
+    except (trio.BrokenResourceError, Died):
+        raise Died(ending(process)) from None
+
+
+async def _frame(stream: trio.SocketStream) -> Said:
+    return said(await _exactly(stream, length(await _exactly(stream, HEAD))))
+
+
+async def _exactly(stream: trio.SocketStream, many: int) -> bytes:
+    found = bytearray()
+    while len(found) < many:
+        some = await stream.receive_some(min(many - len(found), 1 << 20))
+        if not some:
+            raise Died("it has gone")
+        found += some
+    return bytes(found)
