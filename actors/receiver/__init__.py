@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from actors.receiver.intake import Intake
+from actors.receiver.pages import Pages
 from actors.receiver.posts import Posts, problem, query_of
 from actors.receiver.stream import Guest, Stream
 from engine import wire
@@ -56,6 +57,7 @@ class Receiver:
         self._intake = intake
         self._clock = clock
         self._posts = Posts(intake, sources)
+        self._pages = Pages()
         self._probes: dict[str, Callable[[], Response]] = {"/healthz": self._healthy, "/readyz": self._ready}
         self._streams: set[Stream] = set()
         self._stopping = trio.Event()
@@ -122,7 +124,7 @@ class Receiver:
         probe = self._probes.get(request.path)
         if probe is not None and request.method in {"GET", "HEAD"}:
             return probe()
-        return await self._posts.answer(request)
+        return self._pages.answer(request) or await self._posts.answer(request)
 
     def _healthy(self) -> Response:
         """Return 200 while events are accepted."""

@@ -27,6 +27,9 @@ class Relay:
         self.requests = 0
         self.refused = 0
         self.port = 0
+        self.closed = False
+        """Whether every new connection is cut at once."""
+        self._scopes: set[trio.CancelScope] = set()
         self._server = port
         self._moved = trio.Event()
         self._beside = Beside()
@@ -53,7 +56,20 @@ class Relay:
     async def __aexit__(self, *error: object) -> bool | None:
         return await self._beside.__aexit__(*error)  # type: ignore[arg-type]
 
+    def cut(self) -> None:
+        """End every connection, without a word to either side."""
+        for scope in self._scopes:
+            scope.cancel()
+
     async def _pass(self, client: trio.SocketStream) -> None:
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if not self.closed:
+                await self._carry(client)
+        self._scopes.discard(scope)
+        await trio.aclose_forcefully(client)
+
+    async def _carry(self, client: trio.SocketStream) -> None:
         server = await trio.open_tcp_stream("127.0.0.1", self._server)
         try:
             async with client, server, trio.open_nursery() as nursery:
