@@ -31,6 +31,14 @@ class Beside:
         try:
             return await self._manager.__aexit__(kind, error, trace)
         except ExceptionGroup as group:
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
+            lone = _alone(group)
+            if lone is group:
+                raise
+            raise lone from None
+
+
+def _alone(error: Exception) -> Exception:
+    """Return the only error in groups of one, however deep: a scope that was cancelled as well wraps it once more."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -64,3 +64,22 @@ async def test_a_cancelled_block_stays_cancelled() -> None:
             await trio.sleep_forever()
 
     assert scope.cancelled_caught
+
+
+async def test_an_error_that_meets_a_cancelled_scope_leaves_bare_all_the_same() -> None:
+    async def fails(scope: trio.CancelScope) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            scope.cancel()
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match=r"^no$"):
+        async with Beside() as outer:
+            outer.start_soon(trio.sleep_forever)
+            with trio.CancelScope() as scope:
+                async with Beside() as nursery:
+                    nursery.start_soon(fails, scope)
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+                    await trio.sleep_forever()
