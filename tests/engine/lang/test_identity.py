@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -19,22 +20,29 @@ CASES = 1300
 """For each of the four: 5,200 together."""
 
 KEYS = st.sampled_from(["a", "b", "0", "a.b", "size", "empty"])
+COMMON = [None, True, False, 0, 1, 1.0, -5, 1.5, "", "a", "b", "12.50", "B", [], {}, ["a"], [1, True]]
+LIKELY = st.sampled_from(COMMON)
 LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers(-5, 5)
+    LIKELY
     | st.integers()
     | st.just(10**320)
     | st.floats(allow_nan=False)
     | st.text("aB1. {", max_size=4)
-    | st.sampled_from(["12.50", " 7 ", "1e400", "true", "2026-11-23T02:46:10Z", '{"a": [1]}', "ß", "İ"])
+    | st.sampled_from([" 7 ", "1e400", "true", "2026-11-23T02:46:10Z", '{"a": [1]}', "ß", "İ"])
 )
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
-EVENTS = st.dictionaries(KEYS, JSON, max_size=3)
+NESTED = LIKELY | st.fixed_dictionaries({"a": LIKELY | JSON, "b": LIKELY}) | JSON
+EVENTS = st.fixed_dictionaries({}, optional={"a": NESTED, "b": NESTED, "0": JSON, "a.b": JSON, "size": JSON})
 
-PATHS = st.sampled_from(
+PAIRS = list(zip(COMMON, [*COMMON[5:], *COMMON[:5]], strict=True))
+ALWAYS: list[dict[str, Any]] = [
+    event for one, other in PAIRS for event in ({"a": one, "b": other}, {"a": {"a": one, "b": other}, "b": {"a": one}})
+]
+"""Events that everything is held against, beside what is generated."""
+
+PATHS = st.sampled_from(["a", "b", "a.b", "b.a"]) | st.sampled_from(
     ["a", "b", "a.b", "b.a.b", "a[0]", "a.0", "0.a", r"a\.b", "['a.b'].a", "b[1].a", "a.b.0.a", "['a[0]']", "size.a"]
 )
 
@@ -55,15 +63,18 @@ def test_a_compiled_reference_agrees_with_its_path(text, event):
     assert outcome(getter(path), event) == outcome(path.get, event)
 
 
-CONSTANTS = st.sampled_from(['"a"', '""', '"12.50"', "0", "1", "-5", "1.5", "1e999", "true", "false", "null"])
+LITERALS = ['"a"', '""', '"12.50"', "0", "1", "-5", "1.5", "1e999", "true", "false", "null"]
+CONSTANTS = st.sampled_from(LITERALS)
 VALUES = st.recursive(
     PATHS | CONSTANTS,
     lambda inner: st.builds("{}({})".format, st.sampled_from(["length", "lowercase", "typeof"]), inner),
     max_leaves=2,
 )
-SIGNS = st.sampled_from(["=", "!=", "<", "<=", ">", ">="])
+SIGNS = ["=", "!=", "<", "<=", ">", ">="]
 CLAUSES = st.one_of(
-    st.builds("{} {} {}".format, VALUES, SIGNS, VALUES),
+    st.builds("{} {} {}".format, st.sampled_from(["a", "b", "a.b"]), st.sampled_from(SIGNS), CONSTANTS),
+    st.builds("{} {} {}".format, PATHS, st.sampled_from(SIGNS), PATHS | CONSTANTS),
+    st.builds("{} {} {}".format, VALUES, st.sampled_from(SIGNS), VALUES),
     st.builds("{} {}in ({}, {})".format, VALUES, st.sampled_from(["", "not "]), VALUES, VALUES),
     st.builds("{} in ('a', \"12.50\")".format, VALUES),
     st.builds("exists({})".format, PATHS),
@@ -83,6 +94,27 @@ FILTERS = st.recursive(
 )
 
 
+SMALL = [
+    *[f"{left} {sign} {right}" for sign in SIGNS for right in LITERALS for left in ("a", "a.b")],
+    *[f"{left} {sign} a" for sign in SIGNS for left in LITERALS],
+    *[f"{name}(a, {part})" for name in ("contains", "starts_with", "ends_with") for part in [*LITERALS, "b", "'B'"]],
+    *[f"match(a, '{glob}')" for glob in ("*", "a*", "*5*", "?", "[!a]*", "")],
+    *["a in (1, 'a')", "a in ('a', 'B')", "a not in ('a', '')", "a in (true, null)", "exists(a.b)", "a = b", "a < b"],
+]
+
+
+@pytest.mark.parametrize("text", SMALL)
+def test_every_clause_agrees_on_every_type(text):
+    try:
+        found = compile_filter(text)
+    except LangError:
+        assert re.search("true|false|null", text)
+        return
+
+    for event in ALWAYS:
+        assert found.test(event) is found.interpret(event), event
+
+
 @settings(max_examples=CASES)
 @given(FILTERS, st.lists(EVENTS, min_size=1, max_size=4))
 def test_a_compiled_filter_agrees_with_its_clauses(text, events):
@@ -91,7 +123,7 @@ def test_a_compiled_filter_agrees_with_its_clauses(text, events):
     except LangError:
         return  # null < 3
 
-    for event in events:
+    for event in [*ALWAYS, *events]:
         assert outcome(found.test, event) == outcome(found.interpret, event)
 
 
@@ -109,63 +141,59 @@ LEFTS = st.sampled_from(
         "3",
     ]
 )
-CHAINS = st.lists(
-    st.sampled_from(
-        [
-            "cast: 'number'",
-            "cast: 'integer'",
-            "cast: 'string'",
-            "cast: 'boolean'",
-            "cast: 'date'",
-            "cast: 'object'",
-            "cast: 'array'",
-            "cast: row.b",
-            "default: 'd'",
-            "default: row.b",
-            "default: 'd', allow_false: true",
-            "upcase",
-            "downcase",
-            "strip",
-            "lstrip",
-            "rstrip",
-            "capitalize",
-            "append: row.b",
-            "prepend: '-'",
-            "replace: 'a', 'bb'",
-            "split: 'a'",
-            "join: '-'",
-            "times: 2",
-            "divided_by: 2",
-            "plus: row.a",
-            "round",
-            "abs",
-            "size",
-            "first",
-            "last",
-            "json",
-            "parse_json",
-            "sha256",
-            "md5",
-            "base64",
-            "hmac_sha256: 'k'",
-            "hmac_sha256: row.b",
-            "regex_replace: '[a-z]', '$0$0'",
-            "regex_test: row.b",
-            "escape",
-            "map: 'a'",
-            "sort",
-            "uniq",
-            "compact",
-            "date: '%Y'",
-            "to_unix",
-            "to_unix_ms",
-            "to_iso",
-            "truncate: 3",
-            "slice: 1, 2",
-        ]
-    ),
-    max_size=3,
-)
+STEPS = [
+    "cast: 'number'",
+    "cast: 'integer'",
+    "cast: 'string'",
+    "cast: 'boolean'",
+    "cast: 'date'",
+    "cast: 'object'",
+    "cast: 'array'",
+    "cast: row.b",
+    "default: 'd'",
+    "default: row.b",
+    "default: 'd', allow_false: true",
+    "upcase",
+    "downcase",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "capitalize",
+    "append: row.b",
+    "prepend: '-'",
+    "replace: 'a', 'bb'",
+    "split: 'a'",
+    "join: '-'",
+    "times: 2",
+    "divided_by: 2",
+    "plus: row.a",
+    "round",
+    "abs",
+    "size",
+    "first",
+    "last",
+    "json",
+    "parse_json",
+    "sha256",
+    "md5",
+    "base64",
+    "hmac_sha256: 'k'",
+    "hmac_sha256: row.b",
+    "regex_replace: '[a-z]', '$0$0'",
+    "regex_test: row.b",
+    "escape",
+    "map: 'a'",
+    "sort",
+    "uniq",
+    "compact",
+    "date: '%Y'",
+    "to_unix",
+    "to_unix_ms",
+    "to_iso",
+    "truncate: 3",
+    "slice: 1, 2",
+]
+CHAINS = st.lists(st.sampled_from(STEPS), max_size=3)
 OUTPUTS = st.builds(lambda left, chain: "{{ " + " | ".join([left, *chain]) + " }}", LEFTS, CHAINS)
 TEMPLATES = st.builds(
     lambda between, outputs: between.join(outputs),
@@ -174,11 +202,21 @@ TEMPLATES = st.builds(
 )
 
 
+@pytest.mark.parametrize("chain", STEPS)
+def test_every_filter_agrees_on_every_type(chain):
+    for text in (f"{{{{ row.a | {chain} }}}}", f"{{{{ row.a.b | {chain} }}}}!"):
+        template = compile_template(text)
+        for event in ALWAYS:
+            variables = {"row": event, "context": {}}
+
+            assert outcome(template.render, variables) == outcome(template.interpret, variables)
+
+
 @settings(max_examples=CASES)
 @given(TEMPLATES, st.lists(EVENTS, min_size=1, max_size=3))
 def test_a_compiled_template_agrees_with_the_interpreter(text, events):
     template = compile_template(text)
-    for event in events:
+    for event in [*ALWAYS[::3], *events]:
         variables = {"row": event, "context": {"sync": "orders"}}
 
         assert outcome(template.render, variables) == outcome(template.interpret, variables)
@@ -223,7 +261,7 @@ FORMS = st.recursive(
 )
 def test_a_compiled_mapping_agrees_with_its_forms(tree, events, context):
     mapping = compile_mapping(tree, variables={})
-    for event in events:
+    for event in [*ALWAYS[::3], *events]:
         before = msgspec.json.encode(event)
 
         assert outcome(mapping.apply, event, context) == outcome(mapping.interpret, event, context)
