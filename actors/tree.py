@@ -213,12 +213,19 @@ class Tree:
         )
         maintenance = Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop)
         senders = [
-            Child(name=f"sender.{name}", start=partial(self._sender, each), stop=self.ports[name].close)
+            Child(name=f"sender.{name}", start=partial(self._sender, each), stop=self.ports[name].close, rank="senders")
             for name, each in self.plan.destinations.items()
         ]
         retry = Child(name="retry", start=self.retry.run, stop=self.retry.stop, essential=True)
         routers = [
-            Child(name=f"router.{name}", start=partial(self._router, name), stop=inbox.close, inbox=inbox, drain=1.0)
+            Child(
+                name=f"router.{name}",
+                start=partial(self._router, name),
+                stop=inbox.close,
+                inbox=inbox,
+                drain=1.0,
+                rank="routers",
+            )
             for name, inbox in self.offers.items()
         ]
         validators = [
@@ -228,6 +235,7 @@ class Tree:
                 stop=inbox.close,
                 inbox=inbox,
                 essential=True,
+                rank="validators",
             )
             for name, inbox in self.spans.items()
         ]

@@ -180,7 +180,8 @@ class SyncPlan:
     def died(self, event: Event, error: Exception, now: float) -> Trouble:
         """Return the archive entry of an event that killed two routers with *error*."""
         trouble = self._trouble(event, self.event_types[0], error, now)
-        return msgspec.structs.replace(trouble, reason="router_died", event_type="", type="")
+        text = f"two routers died of this event: {type(error).__name__}: {error}"
+        return msgspec.structs.replace(trouble, reason="router_died", event_type="", type="", error=text)
 
     def _trouble(self, event: Event, kind: EventTypePlan, error: Exception, now: float) -> Trouble:
         """Return the archive entry of an event that *kind* took and could not map."""

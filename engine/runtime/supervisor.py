@@ -20,11 +20,11 @@ def _ignore(_event: ChildEvent) -> None:
 class Supervisor:
     """Keeps its children running.
 
-    Children are listed sink first: they are started left to right and stopped right to left, so that
-    stopping drains. A child that dies is started again, at once while its inbox narrows a poisonous message
-    down, else after a growing wait. One that dies more than *intensity* times within *period* is given up:
-    it stays ``down`` and the others go on, unless it is essential, which ends the supervisor (in order),
-    with `TooManyRestarts`. Restarts multiply down the levels: 3 at each of two levels are 16 lives.
+    Children are listed sink first: they are started left to right and stopped right to left, neighbours of
+    one rank together, so that stopping drains. A child that dies is started again, at once while its inbox
+    narrows a poisonous message down, else after a growing wait. One that dies more than *intensity* times
+    within *period* is given up: it stays ``down`` and the others go on, unless it is essential, which ends
+    the supervisor (in order) with `TooManyRestarts`. Restarts multiply down the levels: 3 at each of two levels are 16 lives.
 
     A supervisor is a child of another by ``Child(start=inner.run, stop=inner.stop, drain=math.inf)``.
 
@@ -77,8 +77,10 @@ class Supervisor:
                     await self._launch(keeper)
                 task_status.started()
                 await self._stop_asked.wait()
-                for keeper in reversed(self._keepers):
-                    await keeper.stop()
+                for rank in reversed(self._ranks()):
+                    async with trio.open_nursery() as stopping:
+                        for keeper in rank:
+                            stopping.start_soon(keeper.stop)
         finally:
             self._nursery = None
             self._stop_asked = trio.Event()
@@ -125,6 +127,17 @@ class Supervisor:
     def states(self) -> dict[str, ChildState]:
         """Return each child's state by name, in the order listed."""
         return {keeper.child.name: keeper.state() for keeper in self._keepers}
+
+    def _ranks(self) -> list[list[Keeper]]:
+        """Return the keepers in order, neighbours of one rank together."""
+        ranks: list[list[Keeper]] = []
+        for keeper in self._keepers:
+            rank = keeper.child.rank
+            if rank and ranks and ranks[-1][0].child.rank == rank:
+                ranks[-1].append(keeper)
+            else:
+                ranks.append([keeper])
+        return ranks
 
     def _enlist(self, child: Child, before: str | None) -> Keeper:
         if any(keeper.child.name == child.name for keeper in self._keepers):

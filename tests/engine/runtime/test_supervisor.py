@@ -468,3 +468,27 @@ def test_whoever_dies_whenever_all_run_again_and_all_end_when_stopped(deaths, st
             supervisor.stop()
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def test_neighbours_of_one_rank_are_stopped_together(autojump_clock):
+    order: list[str] = []
+    begun = trio.current_time()
+
+    def child(name: str, rank: str = "") -> Child:
+        asked = trio.Event()
+
+        async def live() -> None:
+            await asked.wait()
+            await trio.sleep(3)
+            order.append(f"{name} at {trio.current_time() - begun:g}")
+
+        return Child(name=name, start=live, stop=asked.set, rank=rank)
+
+    supervisor = Supervisor([child("sink"), child("a", "senders"), child("b", "senders"), child("source")])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervisor.run)
+        supervisor.stop()
+
+    assert order[0] == "source at 3"
+    assert sorted(order[1:3]) == ["a at 6", "b at 6"]
+    assert order[3] == "sink at 9"
