@@ -50,6 +50,7 @@ contract = "shop"
 functions = ["normalise"]
 [functions.normalise]
 file = "normalise.py"
+isolation = "inline"
 [[contracts.shop.events]]
 type = "track"
 name = "Order Completed"

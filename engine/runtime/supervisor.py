@@ -24,7 +24,8 @@ class Supervisor:
     one rank together, so that stopping drains. A child that dies is started again, at once while its inbox
     narrows a poisonous message down, else after a growing wait. One that dies more than *intensity* times
     within *period* is given up: it stays ``down`` and the others go on, unless it is essential, which ends
-    the supervisor (in order) with `TooManyRestarts`. Restarts multiply down the levels: 3 at each of two levels are 16 lives.
+    the supervisor (in order) with `TooManyRestarts`. Restarts multiply down the levels: 3 at each of two
+    levels are 16 lives.
 
     A supervisor is a child of another by ``Child(start=inner.run, stop=inner.stop, drain=math.inf)``.
 
