@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -10,6 +10,8 @@ import structlog
 from engine.messages import Logged, Result
 from engine.plan import SourcePlan
 from engine.plan.functions import Answer, Call, Functions, Walked, heard, payload
+from engine.plan.windows import Windows
+from engine.results import WindowState
 from engine.runtime.clock import Clock
 from engine.runtime.hand import Hand
 from engine.runtime.hosted import Died, TimedOut, Unusable, fault_of
@@ -32,13 +34,15 @@ class Runner:
 
     Attributes:
         attention: why a function needs attention, or "".
+        windows: what is counted of the source's events, as of its cursor.
     """
 
-    def __init__(self, source: SourcePlan, clock: Clock) -> None:
+    def __init__(self, source: SourcePlan, clock: Clock, states: Iterable[WindowState] = ()) -> None:
         self.attention = ""
         self._source = source.name
         self._functions = source.functions
         self.clock = clock
+        self.windows = Windows(source.windows, states)
         self._bad = 0
         self._probes = 0
         steps = source.functions.steps if source.functions else ()

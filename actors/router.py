@@ -160,7 +160,7 @@ def router_reader(source: SourcePlan, log: Log, clock: Clock) -> Callable[[int, 
     async def read(after: int, upto: int, limit: int) -> Passed:
         logged = await log.read(source.name, after, upto, limit)
         reached = logged[-1].position if len(logged) == limit else upto
-        results = await log.results([one.position for one in logged]) if source.has_functions else {}
+        results = await log.results([one.position for one in logged]) if source.keeps_results else {}
         now = clock.wall()
         events = [event for one in logged for event in _again(source, one, results, now)]
         return Passed(source=source.name, after=after, upto=reached, events=tuple(events))
@@ -173,5 +173,7 @@ def _again(source: SourcePlan, logged: Logged, results: dict[int, Any], now: flo
     if source.has_functions:
         # No result: the contract had blocked it, so that no function ever saw it.
         return source.restored(logged, results[logged.position]) if logged.position in results else ()
+    if logged.position in results:  # a window fired here
+        return source.restored(logged, results[logged.position])
     examined = source.examine(logged, now)
     return () if isinstance(examined, Trouble) else source.events(logged, examined)

@@ -135,7 +135,7 @@ class Tree:
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
         store.on_due = lambda _destination: self.bell.ring()
-        self.runners = {name: Runner(each, clock) for name, each in plan.sources.items()}
+        self.runners = {name: Runner(each, clock, beginning.windows) for name, each in plan.sources.items()}
         self.supervisor = Supervisor(self._children(), on_event=_tell)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -13,6 +13,7 @@ from actors.functions import Runner
 from engine.messages import Event, Judged, Logged, Passed, Result, Span, State, Trouble
 from engine.plan import SourcePlan
 from engine.plan.breaches import Samples
+from engine.plan.windows import View
 from engine.runtime.channel import Inbox
 from engine.runtime.mark import Mark
 from engine.store.base import Log
@@ -41,6 +42,12 @@ class _Fates(msgspec.Struct, frozen=True, kw_only=True):
     violated: list[Violated] = []
 
 
+Good = Sequence[tuple[Logged, dict[str, Any]]]
+"""Events that kept their contract."""
+Made = tuple[Logged, Result | None, tuple[Event, ...]]
+"""One of them, what is stored of it if anything, and what goes on."""
+
+
 class Validator(Reader[Span]):
     """Reads its source's log and offers the routers what passed.
 
@@ -51,7 +58,7 @@ class Validator(Reader[Span]):
         log: of all sources.
         follower: how to go through it.
         outlets: where to.
-        runner: runs the source's functions; outlives this actor.
+        runner: runs the source's functions and has its windows; outlives this actor.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Validator(Reader[Span]):
         self.runner = runner
         self.outlets = outlets
         self.clock = runner.clock
+        self.windows = runner.windows
         self._samples = Samples()
         self._stored_upto = log.last
         """Positions up to here may have results from before this life; they are never computed twice."""
@@ -85,30 +93,24 @@ class Validator(Reader[Span]):
                 troubles.append(examined)
             else:
                 good.append((logged, examined))
-        if not self.source.has_functions:
-            events = [event for logged, body in good for event in self.source.events(logged, body)]
-            await self._carry(span, events, _Fates(troubles=troubles, violated=violated))
-            return None
-        results = await self._results(good)
-        span, rest = _cut(span, good[len(results)][0].position if len(results) < len(good) else None)
-        pairs = list(zip(good, results, strict=False))
-        troubles += [self.source.failed(at, r, now) for (at, _), r in pairs if r.outcome == "failed"]
+        made, view = await self._made(good)
+        span, rest = _cut(span, good[len(made)][0].position if len(made) < len(good) else None)
+        troubles += [self.source.failed(logged, r, now) for logged, r, _ in made if r and r.outcome == "failed"]
         fates = _Fates(
             troubles=[one for one in troubles if one.position <= span.upto],
-            dropped=sum(result.outcome == "dropped" for result in results),
+            dropped=sum(r is not None and r.outcome == "dropped" for _, r, _ in made),
             violated=[one for one in violated if one.position <= span.upto],
         )
-        events = [event for (logged, _), r in pairs for event in self.source.restored(logged, r)]
-        await self._carry(span, events, fates)
+        await self._carry(span, [event for _, _, events in made for event in events], fates, view)
         return rest
 
     async def poisoned(self, message: Span, error: Exception, /) -> None:
         """Archive the events of *message*, which killed two validators, and go on after them."""
         now = self.clock.wall()
         troubles = [self.source.died(logged, error, now) for logged in message.events]
-        await self._carry(message, [], _Fates(troubles=troubles))
+        await self._carry(message, [], _Fates(troubles=troubles), self.windows.view())
 
-    async def _carry(self, span: Span, events: list[Event], fates: _Fates) -> None:
+    async def _carry(self, span: Span, events: list[Event], fates: _Fates, view: View) -> None:
         """Report the fates, then offer *events* onward; in this order, so that no sync is ever ahead of its source."""
         blocked = sum(trouble.state is State.BLOCKED for trouble in fates.troubles)
         failed = len(fates.troubles) - blocked
@@ -132,30 +134,56 @@ class Validator(Reader[Span]):
                 ),
                 violated=tuple(kept),
                 counts=self._samples.counts(fates.violated),
+                windows=view.states(),
             )
         )
+        self.windows.settle(view)
         passed = Passed(source=span.source, after=span.after, upto=span.upto, events=tuple(events))
         self.follower.place.move(span.upto)
         self.outlets.passed.move(span.upto)
         for inbox in self.outlets.routers:
             inbox.offer(passed)
 
-    async def _results(self, good: Sequence[tuple[Logged, dict[str, Any]]]) -> list[Result]:
-        """Return what the functions made of *good*: as stored, or made now.
+    async def _made(self, good: Good) -> tuple[list[Made], View]:
+        """Return what became of each event up to the first that a function could not yet take, and what was counted.
 
-        A derived event exists once its result is durable; what else a function did is durable with the cursor.
+        A derived event exists once its result is durable; what else a function did is durable with the cursor. What
+        windows have counted is so, too, and is counted again from there; where they fired there is a stored result.
         """
-        stored: dict[int, Result] = {}
+        view = self.windows.view()
+        if not self.source.keeps_results:
+            return [(logged, None, self.source.events(logged, body)) for logged, body in good], view
+        stored = await self._stored(good)
+        results = stored | await self._transformed(good, stored)
+        made: list[Made] = []
+        fresh: list[Result] = []
+        for logged, body in good:
+            result = results.get(logged.position)
+            if result is None and self.source.has_functions:
+                break
+            events = self.source.restored(logged, result) if result else self.source.events(logged, body)
+            derived = [fired for event in events for fired in view.count(event)]
+            if derived and logged.position not in stored:
+                result = self.source.fired(logged, events, derived)
+                events = self.source.restored(logged, result)
+            if result and logged.position not in stored:
+                fresh.append(result)
+            made.append((logged, result, events))
+        if fresh:
+            await self._keep(fresh)
+        return made, view
+
+    async def _stored(self, good: Good) -> dict[int, Result]:
+        """Return results from before this life."""
         old = [logged.position for logged, _ in good if logged.position <= self._stored_upto]
-        if old:
-            stored = await self.log.results(old)
+        return await self.log.results(old) if old else {}
+
+    async def _transformed(self, good: Good, stored: dict[int, Result]) -> dict[int, Result]:
+        """Return what the functions make of the events that have no result."""
         fresh = [(logged, body) for logged, body in good if logged.position not in stored]
-        made = await self.runner.transform(fresh) if fresh else []
-        if made:
-            await self._keep(made)
-        stored.update((result.position, result) for result in made)
-        undecided = next((at for at, (logged, _) in enumerate(good) if logged.position not in stored), len(good))
-        return [stored[logged.position] for logged, _ in good[:undecided]]
+        if not fresh or not self.source.has_functions:
+            return {}
+        return {result.position: result for result in await self.runner.transform(fresh)}
 
     async def _keep(self, made: list[Result]) -> None:
         """Hand results to the writer; wait for them only if something was derived."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from engine.results import Result as Result  # noqa: PLC0414 - part of the agreement, made below it
+from engine.results import WindowState
 from engine.violated import Violated
 
 
@@ -376,6 +377,7 @@ class Judged(Report, frozen=True, kw_only=True):
     Attributes:
         violated: what is kept of broken contracts.
         counts: (scope, name) to what is added to it: broken contracts, kept or not.
+        windows: states that are other than before; absolute.
     """
 
     source: str
@@ -389,3 +391,4 @@ class Judged(Report, frozen=True, kw_only=True):
     troubles: tuple[Trouble, ...] = ()
     violated: tuple[Violated, ...] = ()
     counts: dict[tuple[str, str], int] = {}
+    windows: tuple[WindowState, ...] = ()

@@ -29,6 +29,28 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reason: str = "function_failed"
 
 
+class WindowState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one window has counted for one key in one stretch of time.
+
+    Attributes:
+        window: its name.
+        key: the key's value, as text.
+        start: epoch seconds at which the stretch began.
+        value: the count, the sum, or how many distinct values.
+        seen: hashes of these, until it has fired.
+        fired: whether the threshold was reached.
+        gone: whether it is over and to be forgotten.
+    """
+
+    window: str
+    key: str
+    start: float
+    value: float = 0.0
+    seen: tuple[int, ...] = ()
+    fired: bool = False
+    gone: bool = False
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """What to run, and within which bounds.
 

@@ -12,7 +12,7 @@ from typing import Any
 from engine.config.lines import Lines, join, locate_toml
 from engine.errors import Problem
 
-NAMED = ("sources", "contracts", "functions", "destinations", "syncs")
+NAMED = ("sources", "contracts", "functions", "windows", "destinations", "syncs")
 """Tables of names: several files may each hold some."""
 
 _TOML_PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)

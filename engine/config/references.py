@@ -38,6 +38,8 @@ class References:
                 yield from self._known(key, "contracts", source.get(key), where)
             for index, name in enumerate(_array(source.get("functions"))):
                 yield from self._known(join("functions", index), "functions", name, where)
+        for where, window in self._each("windows"):
+            yield from self._known("source", "sources", window.get("source"), where)
         for where, sync in self._each("syncs"):
             yield from self._known("source", "sources", sync.get("source"), where)
             yield from self._known("destination", "destinations", sync.get("destination"), where)

@@ -189,6 +189,29 @@ class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What its code finds as ``SECRETS``; it does not see the engine's environment."""
 
 
+class Window(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[windows.NAME]`: a durable count, sum or number of distinct values per key, which fires at a threshold."""
+
+    source: str
+    """Whose events are counted, after its functions."""
+    key: str
+    """A reference: one window for each of its values, for example ``properties.campaign_id``."""
+    every: Wait
+    """How long a stretch is, by the time of receipt and counted from 1970 UTC: ``"1d"`` begins at midnight."""
+    threshold: Annotated[float, msgspec.Meta(gt=0)]
+    """The value at which it fires."""
+    event: str
+    """The name of the track event that it fires; its messageId is ``window:NAME:KEY:START``."""
+    filter: str = ""
+    """Which events count; none: all of the source."""
+    measure: Literal["count", "sum", "distinct"] = "count"
+    """What is measured of them."""
+    value: str = ""
+    """A reference: what is added up, or told apart."""
+    fire: Literal["once"] = "once"
+    """How often in one stretch."""
+
+
 class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[destinations.NAME.retry]`: how long and how often a delivery is tried (full jitter between attempts)."""
 
@@ -311,6 +334,8 @@ class Config(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What they promise."""
     functions: dict[str, Function] = {}
     """User code."""
+    windows: dict[str, Window] = {}
+    """What is counted over time."""
     destinations: dict[str, Destination] = {}
     """Where to."""
     syncs: dict[str, Sync] = {}

@@ -20,6 +20,7 @@ from engine.plan.lint import lint
 from engine.plan.problems import Problems
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
+from engine.plan.windows import WindowPlan
 from engine.registry import Registry
 from engine.results import Hello
 
@@ -69,6 +70,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     destinations = _made(kinds, lambda name: compile_destination(name, kinds[name], loaded, problems))
     contracts = _made(config.contracts, lambda name: _contract(name, config.contracts[name], problems))
     functions = _made(config.functions, lambda name: _function(name, loaded, registry, problems))
+    windows = _made(config.windows, lambda name: _window(name, config.windows[name], problems))
     bound = bound_contracts(loaded, problems)
     sources = {
         name: _source(name, table, contracts.get(bound.get(name, "")), contracts.get(table.shadow or ""), functions)
@@ -76,6 +78,9 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     }
     for name, doorway in _made(config.sources, lambda name: compile_doorway(name, loaded, registry, problems)).items():
         sources[name].doorway = doorway
+    for name, window in windows.items():
+        if (source := sources.get(config.windows[name].source)) is not None:
+            source.windows = (*source.windows, window)
     syncs = {
         name: SyncPlan(name, table, compile_event_types(name, loaded, kinds.get(table.destination), problems))
         for name, table in config.syncs.items()
@@ -163,6 +168,15 @@ def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems)
     place = registry.place("functions", kind)
     hello = Hello(plugin=place, path=str(path.absolute()), name=file, secrets=secrets, memory=int(table.memory))
     return Step(name=name, hello=hello, timeout=float(table.timeout))
+
+
+def _window(name: str, table: schema.Window, problems: Problems) -> WindowPlan | None:
+    try:
+        return WindowPlan(name, table)
+    except LangError as error:
+        key, _, what = error.what.partition(": ")
+        problems.lang(f"{join('windows', name)}.{key}", LangError(what, error.hint, error.column))
+        return None
 
 
 def bound_contracts(loaded: Loaded, problems: Problems) -> dict[str, str]:

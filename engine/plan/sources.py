@@ -14,6 +14,7 @@ from engine.lang.keys import delivery_key
 from engine.messages import Event, Logged, Result, Stage, State, Trouble, trouble_id
 from engine.plan.breaches import blocked_reason, propagated, violated, violation_texts
 from engine.plan.functions import Functions
+from engine.plan.windows import WindowPlan
 from engine.plugin import Secret, Shaped
 from engine.violated import Violated
 
@@ -35,6 +36,7 @@ class Doorway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class SourcePlan:
@@ -47,6 +49,7 @@ class SourcePlan:
         contract: what its events promise, or None.
         shadow: a contract that is tried out: held against the same events, and never enforced; or None.
         functions: user code between contract and filters, or None.
+        windows: what is counted of that which passed.
         doorway: who may come in, and how.
     """
 
@@ -66,12 +69,23 @@ class SourcePlan:
         self.contract = contract
         self.shadow = shadow
         self.functions = functions
+        self.windows: tuple[WindowPlan, ...] = ()
         self.doorway = Doorway()
 
     @property
     def has_functions(self) -> bool:
         """Return whether `transform` has anything to do."""
         return self.functions is not None
+
+    @property
+    def keeps_results(self) -> bool:
+        """Return whether what became of an event may be stored, instead of computed again."""
+        return self.functions is not None or bool(self.windows)
+
+    def fired(self, logged: Logged, events: Sequence[Event], derived: Sequence[dict[str, Any]]) -> Result:
+        """Return what to store where windows fire: what passed, and behind it what they made."""
+        raws = [_encode(event.body) for event in events]
+        return Result(position=logged.position, outcome="passed", events=(*raws, *(_encode(body) for body in derived)))
 
     def examine(
         self, logged: Logged, now: float, note: Callable[[Violated], None] | None = None

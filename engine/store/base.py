@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from engine.messages import Attempt, Claim, Logged, Result, Settle, State, Trouble
+from engine.results import WindowState
 from engine.violated import Violated, Wanted
 
 Done = Callable[[BaseException | None], None]
@@ -60,6 +61,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         settles: ends of claims; one with an old token has no effect.
         counts: (scope, name) to what is added to it; scopes are ``source:NAME`` and ``sync:NAME``.
         attempts: packed into one row per destination.
+        windows: absolute; those that are gone are deleted.
         violated: added; one with the position and contract of another is left out.
     """
 
@@ -70,6 +72,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     counts: Mapping[tuple[str, str], int] = {}
     attempts: tuple[Attempt, ...] = ()
     violated: tuple[Violated, ...] = ()
+    windows: tuple[WindowState, ...] = ()
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,6 +324,9 @@ class Meta(Protocol):
 
     async def progress(self) -> list[Progress]:
         """Return every sync's progress."""
+
+    async def windows(self) -> list[WindowState]:
+        """Return every window's states, as of the cursors."""
 
     async def counts(self) -> dict[tuple[str, str], int]:
         """Return every count by (scope, name)."""

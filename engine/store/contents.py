@@ -8,6 +8,7 @@ import msgspec
 
 from engine.errors import StoreError
 from engine.messages import Attempt, Logged, Result, State, Trouble
+from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Cursor, Progress, Selection, Waiting
 from engine.store.due import Due
@@ -26,6 +27,7 @@ class Contents:
         self.cursors: dict[str, Cursor] = {}
         self.progress: dict[tuple[str, str], Progress] = {}
         self.facts: dict[str, tuple[bytes, int]] = {}
+        self.windows: dict[tuple[str, str, float], WindowState] = {}
         self.used = 0
         self.due = Due(limit=2**62)
         self.on_due: Callable[[str], None] | None = None

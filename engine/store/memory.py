@@ -10,6 +10,7 @@ import trio
 
 from engine.errors import StoreError, StoreFull
 from engine.messages import Attempt, Claim, Logged, Result, State, Trouble
+from engine.results import WindowState
 from engine.store import books
 from engine.store.base import (
     Accepted,
@@ -120,6 +121,11 @@ class MemoryMeta:
         """Return every count."""
         await trio.lowlevel.checkpoint()
         return dict(self._contents.counts)
+
+    async def windows(self) -> list[WindowState]:
+        """Return every window's states."""
+        await trio.lowlevel.checkpoint()
+        return list(self._contents.windows.values())
 
     async def snapshot(self) -> Snapshot:
         """Return the books as of one moment."""
@@ -279,6 +285,8 @@ class MemoryStore:
         contents.progress.update(((progress.sync, progress.source), progress) for progress in change.progress)
         contents.attempts.extend(change.attempts)
         self._violated.add(change.violated)
+        contents.windows.update(((one.window, one.key, one.start), one) for one in change.windows)
+        contents.windows = {key: one for key, one in contents.windows.items() if not one.gone}
         contents.write(effect)
         self._room.look(contents.used)
         await told(self._token)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from engine.messages import Attempt, Judged, Report, Routed, Settle, Settled, Trouble
+from engine.results import WindowState
 from engine.store.base import Change, Cursor, Progress
 from engine.violated import Violated
 
@@ -49,6 +50,7 @@ class Books:
         self._settles: list[Settle] = []
         self._attempts: list[Attempt] = []
         self._violated: list[Violated] = []
+        self._windows: dict[tuple[str, str, float], WindowState] = {}
 
     def fold(self, message: Report) -> None:
         """Take one report in; a router's or validator's word on what was reported before changes nothing."""
@@ -82,6 +84,7 @@ class Books:
             counts=dict(self._counts),
             attempts=tuple(self._attempts),
             violated=tuple(self._violated),
+            windows=tuple(self._windows.values()),
         )
         self._moved.clear()
         self._counts.clear()
@@ -89,6 +92,7 @@ class Books:
         self._settles.clear()
         self._attempts.clear()
         self._violated.clear()
+        self._windows.clear()
         self.outcomes = self.places = 0
         for page in self.syncs.values():
             page.changed = False
@@ -109,6 +113,7 @@ class Books:
             self._count(scope, name, getattr(message, name))
         self._counts.update(message.counts)
         self._violated.extend(message.violated)
+        self._windows.update(((one.window, one.key, one.start), one) for one in message.windows)
         self._keep(message.troubles)
 
     def _routed(self, message: Routed) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from engine.results import WindowState
 from engine.store.base import Change, Cursor, Progress, Retention, Store
 from engine.store.seen import Seen
 
@@ -44,6 +45,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
         cursors: by source.
         progress: by sync, one for each of the plan.
         removed: ledger rows that were archived because their sync is gone.
+        windows: what windows had counted, as of the cursors.
     """
 
     cursors: dict[str, Cursor]
@@ -53,6 +55,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     seen: Seen
     retention: Retention
     removed: int = 0
+    windows: tuple[WindowState, ...] = ()
 
     def cursor(self, source: str) -> int:
         """Return how far a source's validator had come; 0 if it never ran."""
@@ -93,6 +96,7 @@ async def begin(
         seen=seen,
         retention=retention,
         removed=removed,
+        windows=tuple(await store.meta.windows()),
     )
 
 

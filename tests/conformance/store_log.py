@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from engine.errors import StoreError, StoreFull
 from engine.messages import Result
+from engine.results import WindowState
 from engine.store.base import Accepted, Change, Cursor, Done
 from tests.support.stores import NOW, OpenedStore, event, key_of, progress
 
@@ -256,3 +258,18 @@ async def test_a_closed_store_refuses_everything(opened_store: OpenedStore) -> N
         await store.commit(Change())
     with pytest.raises(StoreError, match="the store is closed"):
         await store.read("shop", 0, 2, 1)
+
+
+async def test_what_windows_counted_is_written_with_the_cursor(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    await opened_store.fill(2)
+    one = WindowState(window="w", key="a", start=NOW, value=2.0, seen=(1, 2**64 - 1))
+    two = WindowState(window="w", key="b", start=NOW, fired=True)
+    await store.commit(Change(cursors=(Cursor(source="shop", position=1),), windows=(one, two)))
+    grown = msgspec.structs.replace(one, value=3.0)
+    gone = msgspec.structs.replace(two, gone=True)
+    await store.commit(Change(cursors=(Cursor(source="shop", position=2),), windows=(grown, gone)))
+    if store.caps.durable:
+        store = await opened_store.again()
+
+    assert await store.meta.windows() == [grown]

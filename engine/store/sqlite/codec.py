@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.messages import Attempt, Envelope, Logged, Result, Trouble
+from engine.results import WindowState
 from engine.store.books import searched, weight
 from engine.violated import Violated
 
@@ -32,6 +33,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 _trouble = msgspec.msgpack.Decoder(Trouble)
 _result = msgspec.msgpack.Decoder(Result)
 _violated = msgspec.msgpack.Decoder(Violated)
+_window = msgspec.msgpack.Decoder(WindowState)
 _keys = msgspec.msgpack.Decoder(tuple[str, ...])
 _attempts = msgspec.msgpack.Decoder(list[tuple[float, float, int, tuple[int, ...], str]])
 
@@ -94,6 +96,16 @@ def violated_values(one: Violated) -> tuple[object, ...]:
 def violated_of(blob: bytes) -> Violated:
     """Return what a row of broken contracts holds."""
     return _violated.decode(blob)
+
+
+def window_values(state: WindowState) -> tuple[object, ...]:
+    """Return a row of what a window has counted."""
+    return state.window, state.key, state.start, _pack.encode(state)
+
+
+def window_of(blob: bytes) -> WindowState:
+    """Return the state of a row."""
+    return _window.decode(blob)
 
 
 def attempt_values(attempts: Iterable[Attempt]) -> list[tuple[object, ...]]:

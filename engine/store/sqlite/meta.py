@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from engine.messages import State
+from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Cursor, Progress, Selection, Snapshot
 from engine.store.books import Effect
@@ -43,6 +44,10 @@ class SqliteMeta:
     async def counts(self) -> dict[tuple[str, str], int]:
         """Return every count."""
         return await self._readers.ask(queries.counts)
+
+    async def windows(self) -> list[WindowState]:
+        """Return every window's states."""
+        return await self._readers.ask(queries.windows)
 
     async def snapshot(self) -> Snapshot:
         """Return the books as of one moment."""

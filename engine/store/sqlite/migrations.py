@@ -94,7 +94,17 @@ SECOND = (
     "CREATE INDEX violations_listed ON violations (at, position)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND)
+THIRD = (
+    """CREATE TABLE windows (
+        window TEXT NOT NULL,
+        key TEXT NOT NULL,
+        start REAL NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (window, key, start)
+    ) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
 """Step n brings a file from schema n to n + 1. One that was released is never changed."""
 
 

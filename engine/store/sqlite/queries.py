@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from engine.messages import Attempt, Logged, Result, State, Trouble
+from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Accepted, Cursor, Progress, Selection, Snapshot, Waiting
 from engine.store.books import Standing
@@ -212,6 +213,11 @@ def violations(connection: sqlite3.Connection, wanted: Wanted) -> list[Violated]
         msgspec.structs.asdict(wanted),
     ).fetchall()
     return [codec.violated_of(body) for (body,) in found]
+
+
+def windows(connection: sqlite3.Connection) -> list[WindowState]:
+    """Return every window's states."""
+    return [codec.window_of(body) for (body,) in connection.execute("SELECT body FROM windows").fetchall()]
 
 
 def cursors(connection: sqlite3.Connection) -> list[Cursor]:

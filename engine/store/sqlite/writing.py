@@ -40,6 +40,7 @@ CURSORS_AGAIN = "ON CONFLICT (source) DO UPDATE SET position = excluded.position
 PROGRESS = "INSERT INTO progress (sync, source, high, open)"
 PROGRESS_AGAIN = "ON CONFLICT (sync, source) DO UPDATE SET high = excluded.high, open = excluded.open"
 VIOLATIONS = "INSERT OR IGNORE INTO violations (position, contract, at, source, type, name, body)"
+WINDOWS = "INSERT OR REPLACE INTO windows (window, key, start, body)"
 COUNTS = "INSERT INTO counts (scope, name, value)"
 COUNTS_AGAIN = "ON CONFLICT (scope, name) DO UPDATE SET value = value + excluded.value"
 
@@ -68,6 +69,11 @@ def write_change(connection: sqlite3.Connection, change: Change, good: tuple[boo
     write_attempts(connection, change.attempts)
     write_effect(connection, effect)
     insert(connection, VIOLATIONS, [codec.violated_values(one) for one in change.violated])
+    insert(connection, WINDOWS, [codec.window_values(one) for one in change.windows if not one.gone])
+    for one in change.windows:
+        if one.gone:
+            where = "window = ? AND key = ? AND start = ?"
+            connection.execute(f"DELETE FROM windows WHERE {where}", (one.window, one.key, one.start))  # noqa: S608 - constant
     return effect
 
 
