@@ -48,7 +48,7 @@ class Runner:
         steps = source.functions.steps if source.functions else ()
         self._hands = [Hand(step.hello, step.timeout, self._tell) if step.hello else None for step in steps]
 
-    async def transform(self, batch: Good) -> list[Result]:
+    async def run(self, batch: Good) -> list[Result]:
         """Return one result per event, in order, up to the first that must be tried again; at least one."""
         assert self._functions
         while True:

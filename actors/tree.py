@@ -122,14 +122,8 @@ class Tree:
         for name in beginning.paused_destinations & self.ports.keys():
             self.ports[name].breaker.pause(BY_OPERATOR)
         self.doors = {name: Door(each, self.spans[name], self.received[name]) for name, each in plan.sources.items()}
-        self.intake = Intake(
-            store,
-            self.doors,
-            beginning.seen,
-            clock,
-            partial(_new_id, random.SystemRandom()),
-            _terms(plan),
-        )
+        new_id = partial(_new_id, random.SystemRandom())
+        self.intake = Intake(store, self.doors, beginning.seen, clock, new_id, _terms(plan))
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
         self.control = Control(self, plan.config.console)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)

@@ -183,7 +183,7 @@ class Validator(Reader[Span]):
         fresh = [(logged, body) for logged, body in good if logged.position not in stored]
         if not fresh or not self.source.has_functions:
             return {}
-        return {result.position: result for result in await self.runner.transform(fresh)}
+        return {result.position: result for result in await self.runner.run(fresh)}
 
     async def _keep(self, made: list[Result]) -> None:
         """Hand results to the writer; wait for them only if something was derived."""

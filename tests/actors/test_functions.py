@@ -46,7 +46,7 @@ class Bench:
             (logged({}, position=at), {"messageId": f"m{at}", "type": "track", "n": at})
             for at in range(start, start + many)
         ]
-        return await self.runner.transform(batch)
+        return await self.runner.run(batch)
 
 
 @pytest.fixture
