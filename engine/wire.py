@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,9 @@ MAX_FRAME = 4 << 20
 """Bytes of one frame; larger ones close with `TOO_LARGE`."""
 MAX_EVENT = 32 << 10
 """Bytes of one event's JSON; larger ones are refused, alone."""
+
+MAX_ITEMS = 10_000
+"""Elements of one batch, frame or array; larger ones are refused whole: each element costs, however short it is."""
 
 MAX_DEPTH = 100
 """Objects and arrays in one another in one event; deeper ones are refused, alone."""
@@ -83,6 +88,35 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ack"
 
 Answer = Ready | Ack
 """What a client receives."""
+
+
+_scan: Final = json.JSONDecoder().raw_decode
+_SPACE: Final = " \t\r\n"
+
+
+def has_too_many(array: bytes) -> bool:
+    """Return whether the JSON array *array* has more than `MAX_ITEMS` elements, without making all of them.
+
+    Most arrays have fewer commas than that, and are not looked at. Two bytes an element make millions of a small body.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON.
+    """
+    if array.count(b",") < MAX_ITEMS:
+        return False
+    text = array.decode().strip(_SPACE)
+    at, count = 1, 0
+    while at < len(text) - 1:
+        while text[at] in _SPACE:
+            at += 1
+        _, at = _scan(text, at)
+        count += 1
+        if count > MAX_ITEMS:
+            return True
+        while at < len(text) - 1 and text[at] in _SPACE:
+            at += 1
+        at += 1  # the comma, or the end
+    return False
 
 
 def shown_key(authorization: str | None) -> str | None:

@@ -12,15 +12,16 @@ import msgspec
 
 from engine.errors import ProtocolError
 from engine.lang.envelope import Refusal
-from engine.wire import MAX_DEPTH
+from engine.wire import MAX_DEPTH, MAX_ITEMS, has_too_many
 
 Item = bytes | Refusal
 """One element: the JSON of an event, not yet looked at, or why it cannot be one."""
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
 """What decoding can raise because of what a client sent."""
 
 
+_TOO_MANY: Final = f"the frame holds more than {MAX_ITEMS:,} events"
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
@@ -74,7 +75,7 @@ def read(message: str | bytes, ip: str | None = None) -> Frame:
 def _read_json(frame: bytes, ip: str | None) -> Frame:
     start = frame[:1] if frame[:1] in (b"{", b"[") else frame.lstrip()[:1]
     if start == b"[":
-        return Frame(items=tuple([bytes(raw) for raw in _json_list.decode(frame)]), ip=ip)
+        return Frame(items=_elements(frame), ip=ip)
     if start != b"{":
         _json_any.decode(frame)
         raise ProtocolError("the frame is not an object or an array")
@@ -85,13 +86,26 @@ def _read_json(frame: bytes, ip: str | None) -> Frame:
     head = _json_head.decode(frame)
     if head.type is not msgspec.UNSET or head.batch is msgspec.UNSET:
         return Frame(items=(frame,), ip=ip)
-    return _batch(head, [bytes(raw) for raw in _json_list.decode(head.batch)], ip)
+    return _batch(head, _elements(bytes(head.batch)), ip)
+
+
+def _elements(array: bytes) -> tuple[Item, ...]:
+    if has_too_many(array):
+        raise ProtocolError(_TOO_MANY)
+    return tuple([bytes(raw) for raw in _json_list.decode(array)])
+
+
+def _packed(array: bytes) -> tuple[Item, ...]:
+    # The MessagePack specification's array16 and array32 say first how many elements follow.
+    if array[:1] in (b"\xdc", b"\xdd") and int.from_bytes(array[1 : 3 if array[0] == 0xDC else 5]) > MAX_ITEMS:  # noqa: PLR2004
+        raise ProtocolError(_TOO_MANY)
+    return tuple([_as_json(raw) for raw in _pack_list.decode(array)])
 
 
 def _read_pack(frame: bytes, ip: str | None) -> Frame:
     kind = frame[0] if frame else 0xC1
     if kind in (0xDC, 0xDD) or 0x90 <= kind <= 0x9F:  # noqa: PLR2004 - the MessagePack specification's arrays
-        return Frame(items=tuple([_as_json(raw) for raw in _pack_list.decode(frame)]), ip=ip)
+        return Frame(items=_packed(frame), ip=ip)
     if kind not in (0xDE, 0xDF) and not 0x80 <= kind <= 0x8F:  # noqa: PLR2004 - and maps
         raise ProtocolError("the frame is not an object or an array")
     if b"\xa5batch" not in frame:
@@ -99,11 +113,11 @@ def _read_pack(frame: bytes, ip: str | None) -> Frame:
     head = _pack_head.decode(frame)
     if head.type is not msgspec.UNSET or head.batch is msgspec.UNSET:
         return Frame(items=(_as_json(frame),), ip=ip)
-    return _batch(head, [_as_json(raw) for raw in _pack_list.decode(head.batch)], ip)
+    return _batch(head, _packed(bytes(head.batch)), ip)
 
 
-def _batch(head: _Head, items: list[Item], ip: str | None) -> Frame:
-    return Frame(items=tuple(items), sent_at=head.sent_at, context=head.context, integrations=head.integrations, ip=ip)
+def _batch(head: _Head, items: tuple[Item, ...], ip: str | None) -> Frame:
+    return Frame(items=items, sent_at=head.sent_at, context=head.context, integrations=head.integrations, ip=ip)
 
 
 def _as_json(packed: bytes | msgspec.Raw) -> Item:

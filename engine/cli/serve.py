@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import resource
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -72,6 +73,9 @@ def start(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready]
 
     set_up()
     sys.setswitchinterval(SWITCH)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:  # most shells allow 1,024 open files, and each connection is one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     trio.run(serve, plan, registry, house, beside)
 
 

@@ -241,9 +241,13 @@ class Conversation:
             while await self._turn():
                 self._http.start_next_cycle()
         except BadRequest as bad:
-            if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-                await self._respond(self._service.refused(bad, self._request), last=True)
-            await self._linger()
+            # Nothing is awaited in here: the error's traceback holds all that was read, while a client lingers.
+            refusal = self._service.refused(bad, self._request)
+        else:
+            return
+        if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            await self._respond(refusal, last=True)
+        await self._linger()
 
     async def _turn(self) -> bool:
         """Answer one request; return whether the connection can carry another."""

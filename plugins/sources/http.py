@@ -13,6 +13,7 @@ import msgspec
 
 from engine.plugin import Post, ProtocolError, Submission
 from engine.wire import shown_key, with_member
+from plugins.batches import elements
 
 CALLS: Final = {
     "track": "track",
@@ -48,7 +49,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 class _Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is looked at in a body, batch or event; the rest is skipped."""
 
-    batch: list[msgspec.Raw] | None = None
+    batch: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     write_key: Any = None
     sent_at: Any = None
     context: Any = None
@@ -142,9 +143,9 @@ def _single(post: Post, call: str) -> Submission:
 
 def _batch(post: Post) -> Submission:
     body = _decoded(post.body, _Body)
-    if body.batch is None:
+    if body.batch is msgspec.UNSET:
         raise ProtocolError('the body has no "batch", which holds the events')
-    items = tuple([bytes(raw) for raw in body.batch])
+    items = elements(bytes(body.batch))
     return Submission(
         write_key=_key(post, body.write_key, items[0] if items else b""),
         items=items,

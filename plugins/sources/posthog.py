@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from engine.plugin import Post, ProtocolError, Submission
+from plugins.batches import elements
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
@@ -21,7 +22,7 @@ _Properties = dict[str, Any]
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at in a body."""
 
-    batch: list[msgspec.Raw]
+    batch: msgspec.Raw
     api_key: Any = None
     token: Any = None
     sent_at: Any = None
@@ -45,7 +46,7 @@ class PostHog:
         shown = [key for key in (body.api_key, body.token) if isinstance(key, str) and key]
         return Submission(
             write_key=shown[0] if shown else None,
-            items=tuple(_as_call(bytes(raw)) for raw in body.batch),
+            items=tuple(_as_call(raw) for raw in elements(bytes(body.batch))),
             sent_at=body.sent_at if isinstance(body.sent_at, str) else None,
             reply=b'{"status":1}',
         )

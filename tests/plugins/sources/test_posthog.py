@@ -70,7 +70,7 @@ def test_what_is_no_event_is_left_to_be_refused() -> None:
     assert PostHog().decode(post({"batch": ["x", [1]]})).items == (b'"x"', b"[1]")
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'{"batch":5}', b"\xff"])
+@pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b"\xff"])
 def test_what_is_no_batch_is_told(body: bytes) -> None:
     with pytest.raises(ProtocolError, match=r"^the body is not a batch of PostHog's: "):
         PostHog().decode(post(body))
