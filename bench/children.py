@@ -55,6 +55,12 @@ def running(*argv: str, cwd: Path = ROOT) -> Iterator[Child]:
             child.process.communicate()
 
 
+def stolen() -> tuple[int, int]:
+    """Return (ticks that the hypervisor gave to others, ticks in all) of this machine since it was started."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def generate(**wish: Any) -> dict[str, Any]:
     """Run a generator to its end and return its figures."""
     argv = [sys.executable, str(HERE / "generator.py"), json.dumps(wish)]
