@@ -1,8 +1,8 @@
 """The pipeline bench: client send to arrival at a webhook, as ratios to the trio floor of the same run.
 
 One event per frame; contract, inline function, filter, a mapping of 15 fields, and an acknowledgement after fsync.
-Floor and engine take turns. A turn is void, and repeated, if its generator was late by more than 10 ms or if the host of a
-virtual machine gave more than 5 % of its time to others. The verdict is the median over the pairs.
+Floor and engine take turns. A turn is void, and repeated, if its generator was late by more than 10 ms or if the host
+of a virtual machine gave more than 5 % of its time to others. The verdict is the median over the pairs.
 """
 
 from __future__ import annotations
