@@ -9,7 +9,14 @@ BUILTIN: dict[str, dict[str, str]] = {
         "mock": "plugins.destinations.mock:Mock",
         "webhook": "plugins.destinations.webhook:Webhook",
     },
-    "functions": {"javascript": "plugins.functions.javascript:JavaScript", "python": "plugins.functions.python:Python"},
+    "functions": {
+        "javascript": "plugins.functions.javascript:JavaScript",
+        "lists": "plugins.functions.lists:Lists",
+        "python": "plugins.functions.python:Python",
+        "redact": "plugins.functions.redact:Redact",
+        "rename": "plugins.functions.rename:Rename",
+        "sample": "plugins.functions.sample:Sample",
+    },
     "sources": {
         "http": "plugins.sources.http:Http",
         "posthog": "plugins.sources.posthog:PostHog",

@@ -14,7 +14,7 @@ from engine.config.convert import Converter, convert_settings
 from engine.config.files import Files, Reader, ReadFile
 from engine.config.lines import Lines, join
 from engine.config.references import References, read_functions
-from engine.config.schema import Config, Destination, Source
+from engine.config.schema import Config, Destination, Function, Source
 from engine.config.secrets import Secrets, redacted
 from engine.errors import ConfigError, Problem
 
@@ -24,9 +24,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 COMMON = {
     "destinations": frozenset(Destination.__struct_encode_fields__),
+    "functions": frozenset(Function.__struct_encode_fields__),
     "sources": frozenset(Source.__struct_encode_fields__),
 }
-"""Keys of a destination's or source's table that are not its plugin's."""
+"""Keys of a plugin's table that are not its own."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     def settings(
         self, settings_type: type[T], name: str, *, kind: str = "destinations", hide: bool = False
     ) -> tuple[T | None, list[Problem]]:
-        """Return the plugin's own settings of the destination or source *name*, or None, and what is wrong with them.
+        """Return the plugin's own settings of the table *name*, or None, and what is wrong with them.
 
         Args:
             settings_type: the plugin's.

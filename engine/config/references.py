@@ -122,7 +122,7 @@ def read_functions(tables: dict[str, Any], folder: Path, lines: Lines, reader: R
     """
     for name, table in _table(tables.get("functions")).items():
         file = _table(table).get("file")
-        if isinstance(file, str):
+        if isinstance(file, str) and file:
             where = join(join("functions", name), "file")
             reader.text(
                 str(folder / file), partial(lines.problem, where, hint="check file; it is relative to config.toml")

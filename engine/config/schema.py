@@ -174,10 +174,15 @@ class ContractEvent(Table, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether the fields that SDKs put into ``context`` by themselves are declared."""
 
 
-class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[functions.NAME]`: user code between contract and filters."""
+class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """`[functions.NAME]`: code between contract and filters, yours or built in.
 
-    file: str
+    Keys beside these are the settings of a built-in one.
+    """
+
+    type: str = ""
+    """A built-in one, ``redact``, ``lists``, ``sample`` or ``rename``, or one that is installed; instead of `file`."""
+    file: str = ""
     """Python with ``transform_events(events)``, or JavaScript with ``transformEvents(events)``."""
     isolation: Literal["process", "inline"] = "process"
     """Where it runs: in a process of its own, or ``inline`` in the engine's, for trusted code of microseconds."""

@@ -10,7 +10,7 @@ import msgspec
 from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
-from engine.errors import ConfigError, LangError, PluginError, Problem, did_you_mean
+from engine.errors import ConfigError, LangError, PluginError, Problem, SettingsError, did_you_mean
 from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_contract
 from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
 from engine.plan.doorways import compile_doorway
@@ -21,6 +21,7 @@ from engine.plan.problems import Problems
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.plan.windows import WindowPlan
+from engine.plugin import Settings
 from engine.registry import Registry
 from engine.results import Hello
 
@@ -146,6 +147,14 @@ def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems)
     """Return the function of one file; inline it is loaded now, else only looked at."""
     where = join("functions", name)
     table = loaded.config.functions[name]
+    if bool(table.file) == bool(table.type):
+        what = "both file and type are given" if table.file else "neither file nor type is given"
+        problems.error(where, what, 'add file = "functions/NAME.py", or type = "redact"')
+        return None
+    if table.type:
+        return _built_in(name, table, loaded, registry, problems)
+    _, unknown = loaded.settings(Settings, name, kind="functions")
+    problems.extend(unknown)
     file = table.file
     path = loaded.folder / file
     kind = _FUNCTION_FILES.get(path.suffix)
@@ -195,6 +204,25 @@ def bound_contracts(loaded: Loaded, problems: Problems) -> dict[str, str]:
                 what = f"source '{source}' would have to keep two contracts: '{bound[source]}' and '{contract}'"
                 problems.error(where, what, f"choose one: [{join('sources', source)}] contract = …")
     return bound
+
+
+def _built_in(name: str, table: schema.Function, loaded: Loaded, registry: Registry, problems: Problems) -> Step | None:
+    """Return a function that is a plugin with settings."""
+    where = join("functions", name)
+    try:
+        plugin: Any = registry.function(table.type)
+        if not hasattr(plugin, "Settings"):
+            problems.error(f"{where}.type", f"'{table.type}' runs files", "write file = … and leave type out")
+            return None
+        settings, found = loaded.settings(plugin.Settings, name, kind="functions")
+        problems.extend(found)
+        return None if settings is None else Step(name=name, inline=plugin(settings, name))
+    except SettingsError as error:
+        for problem in error.problems:
+            problems.error(f"{where}.{problem.where}", problem.what, problem.hint)
+    except PluginError as error:
+        problems.plugin(f"{where}.type", error)
+    return None
 
 
 def _source(
