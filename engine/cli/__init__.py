@@ -15,6 +15,7 @@ from engine.cli import (
     bench,
     check,
     config,
+    contract,
     control,
     demo,
     errors,
@@ -29,7 +30,22 @@ from engine.cli import (
 from engine.cli.common import STDIN
 from engine.errors import HeadraceError
 
-COMMANDS = (serve, check, test, explain, function, send, status, errors, violations, control, demo, bench, config)
+COMMANDS = (
+    serve,
+    check,
+    test,
+    explain,
+    function,
+    send,
+    status,
+    errors,
+    violations,
+    contract,
+    control,
+    demo,
+    bench,
+    config,
+)
 """Modules that each put their commands on the app."""
 
 INTERRUPTED = 130

@@ -11,7 +11,8 @@ from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
 from engine.errors import ConfigError, LangError, PluginError, Problem, SettingsError, did_you_mean
-from engine.lang.contract import Contract, ContractSpec, EventSpec, compile_contract
+from engine.lang.contract import Contract, ContractSpec, compile_contract
+from engine.plan.contracts import contract_spec
 from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
 from engine.plan.doorways import compile_doorway
 from engine.plan.event_types import compile_event_types
@@ -103,25 +104,7 @@ def _made(names: Iterable[str], make: Callable[[str], T | None]) -> dict[str, T]
 
 def _contract(name: str, table: schema.Contract, problems: Problems) -> Contract | None:
     """Return the contract, or None with a problem for each event whose schema does not compile."""
-    events = tuple(
-        EventSpec(
-            type=event.type,
-            name=event.name,
-            version=event.version,
-            schema=event.schema,
-            on_undeclared_fields=event.on_undeclared_fields,
-            on_schema_violation=event.on_schema_violation,
-            include_built_in_context=event.include_built_in_context,
-        )
-        for event in table.events
-    )
-    spec = ContractSpec(
-        name=name,
-        events=events,
-        on_undeclared_event=table.on_undeclared_event,
-        schema_version_path=table.schema_version_path,
-        propagate=table.propagate,
-    )
+    spec = contract_spec(name, table)
     try:
         return compile_contract(spec)
     except LangError as error:

@@ -67,6 +67,17 @@ def log_page(
     return [codec.logged(position, name, envelope, raw) for position, envelope, raw in found]
 
 
+def recent(connection: sqlite3.Connection, source: str, since: float, limit: int) -> list[Logged]:
+    """Return the newest events of one source that are not older than *since*, ascending."""
+    number = sources(connection).get(source)
+    found = connection.execute(
+        "SELECT position, envelope, raw FROM log INDEXED BY log_by_source"
+        " WHERE source = ? AND received_at >= ? ORDER BY position DESC LIMIT ?",
+        (number, since, limit),
+    ).fetchall()
+    return [codec.logged(position, source, envelope, raw) for position, envelope, raw in reversed(found)]
+
+
 def results(connection: sqlite3.Connection, positions: Iterable[int]) -> dict[int, Result]:
     """Return the stored results of those positions that have one."""
     found = connection.execute(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self, TypeVar
 
 from engine.errors import StoreError
-from engine.messages import Attempt, Trouble
+from engine.messages import Attempt, Logged, Trouble
 from engine.store.base import Cursor, Progress, Selection, Usage, Waiting
 from engine.store.room import free_bytes
 from engine.store.sqlite import connect, migrations, queries
@@ -90,6 +90,10 @@ class Reader:
     def last(self) -> int:
         """Return the log's last position."""
         return self._ask(queries.last_position)
+
+    def recent(self, source: str, since: float, limit: int) -> Sequence[Logged]:
+        """Return the newest events of a source that are not older than *since* (epoch seconds), ascending."""
+        return self._ask(partial(queries.recent, source=source, since=since, limit=limit))
 
     def usage(self) -> Usage:
         """Return how full the store is; whether it refuses events only the engine knows, so ``full`` is ""."""
