@@ -110,12 +110,11 @@ class Running:
 
 def _at_rest(status: Status) -> bool:
     """Return whether nothing is on its way, and the counts, which may be older than the rest, say so too."""
-    source, *others = status.sources
-    assert not others
-    counted = source.passed + source.blocked + source.dropped + source.failed - source.derived
+    counted = sum(one.passed + one.blocked + one.dropped + one.failed - one.derived for one in status.sources)
+    passed = {one.name: one.passed for one in status.sources}
     on_the_way = any(sync.lag or sync.open or sync.pending or sync.oldest_pending for sync in status.syncs)
-    read = all(sum(sync.filtered.values()) + sync.matched == source.passed for sync in status.syncs)
-    return counted == status.last and read and not source.lag and not on_the_way
+    read = all(sum(sync.filtered.values()) + sync.matched == passed[sync.source] for sync in status.syncs)
+    return counted == status.last and read and not any(one.lag for one in status.sources) and not on_the_way
 
 
 def unbalanced(status: Status, *, door: bool = True) -> list[str]:
