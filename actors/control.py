@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hmac
-from typing import Protocol
-from urllib.parse import unquote
+from typing import Annotated, Protocol
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
 import trio
 
 from engine.config import schema
+from engine.observe.shown import Page
 from engine.observe.status import Status
 from engine.runtime.http_server import Request, Response, Service, json_response, serve
 
@@ -29,6 +30,23 @@ class Controlled(Protocol):
     async def resume(self, kind: str, name: str) -> bool:
         """Let it go on; likewise."""
 
+    async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
+        """Return what came by one of ``sources`` or ``syncs``, or None if there is no such a one."""
+
+
+class Tapping(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page of the tap is to hold.
+
+    Attributes:
+        after: the number after which it begins.
+        limit: events at most.
+        wait: seconds to wait for the first.
+    """
+
+    after: int = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    wait: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
+
 
 class Control:
     """Answers who may ask; every change is logged.
@@ -44,6 +62,7 @@ class Control:
         self._bound = trio.Event()
         self._address = ""
         self._stopped = trio.Event()
+        self._waiting: set[trio.CancelScope] = set()
 
     async def address(self) -> str:
         """Wait until the port is bound and return host:port."""
@@ -57,8 +76,10 @@ class Control:
         await serve(listen.host, listen.port, service, stop=self._stopped, task_status=self)
 
     def stop(self) -> None:
-        """Answer nobody any more."""
+        """Answer nobody any more; those who wait are told."""
         self._stopped.set()
+        for scope in self._waiting:
+            scope.cancel()
 
     async def answer(self, request: Request) -> Response:
         """Return the reply to *request*."""
@@ -69,6 +90,8 @@ class Control:
                 return json_response(200, await self.tree.status())
             case ["POST", ("syncs" | "destinations") as kind, name, ("pause" | "resume") as change]:
                 return await self._change(kind, unquote(name), change)
+            case ["GET", ("sources" | "syncs") as kind, name, "tap"]:
+                return await self._tap(kind, unquote(name), request.query)
         return _refusal(404, "not_found", f"there is no {request.method} {request.path}; try GET /status")
 
     def _allowed(self, request: Request) -> bool:
@@ -87,6 +110,23 @@ class Control:
         log.info("control.changed", what=what, change=change)
         done = "is paused: its events wait in the store" if change == "pause" else "goes on from where it stood"
         return json_response(200, Said(message=f"{what} {done}"))
+
+    async def _tap(self, kind: str, name: str, query: str) -> Response:
+        try:
+            wanted = msgspec.convert(dict(parse_qsl(query)), Tapping, strict=False)
+        except msgspec.ValidationError as error:
+            return _refusal(400, "invalid_request", str(error))
+        with trio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                page = await self.tree.tap(kind, name, wanted)
+            finally:
+                self._waiting.discard(scope)
+            if page is None:
+                what = f"{kind.removesuffix('s')} '{name}'"
+                return _refusal(404, "not_found", f"there is no {what} in the running configuration")
+            return json_response(200, page)
+        return _refusal(503, "draining", "the engine stops")
 
     def started(self, value: int | None = None) -> None:
         """Note the port, *value*; called by the server when it is bound."""

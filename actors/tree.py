@@ -24,20 +24,23 @@ import trio
 
 from actors import sender
 from actors.archiver import PLACES, Archiver
-from actors.control import Control
+from actors.control import Control, Tapping
 from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
 from actors.overview import overview
 from actors.receiver import Receiver
-from actors.receiver.intake import Door, Intake, Terms
+from actors.receiver.doors import Door
+from actors.receiver.intake import Intake, Terms
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
+from actors.tapped import Looker
 from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
 from engine.messages import Passed, Report, Span, Stretch
 from engine.observe.latency import Histogram
+from engine.observe.shown import Page
 from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan
 from engine.plugin import Direct, Source
@@ -188,6 +191,18 @@ class Tree:
             return False
         await self._keep_paused()
         return True
+
+    async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
+        """Return what came by one of ``sources`` or ``syncs``, as it is now; None if there is no such a one."""
+        sync = self.plan.syncs.get(name) if kind == "syncs" else None
+        door = self.doors.get(sync.source if sync else name if kind == "sources" else "")
+        if door is None:
+            return None
+        await door.tap.wait(wanted.after, wanted.wait)
+        missed, kept = door.tap.since(wanted.after, wanted.limit)
+        upto = kept[-1][0] if kept else door.tap.upto
+        looker = Looker(self.plan.sources[door.plan.name], sync, self.clock.wall())
+        return Page(upto=upto, missed=missed, seen=await looker.look(kept, self.store))
 
     async def _keep_paused(self) -> None:
         async with self._pausing:  # one after the other, each with what holds then: the last one stays

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench import pipeline
 
-NAMES = ("pipeline", "functions", "hop", "language", "store")
+NAMES = ("pipeline", "functions", "hop", "ingest", "language", "store")
 
 
 def main() -> int:

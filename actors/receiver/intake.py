@@ -9,86 +9,26 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from actors.receiver.doors import Door
 from actors.receiver.frames import UNREADABLE, Frame, Item
-from actors.receiver.origins import Origins
 from actors.receiver.quota import Quota
 from engine.errors import StoreError, StoreFull
 from engine.lang.envelope import Refusal, check
 from engine.messages import Envelope, Logged, Span
-from engine.plan import Doorway
-from engine.plugin import Secret
-from engine.runtime.channel import Inbox
+from engine.observe.tap import Turned
 from engine.runtime.clock import Clock
-from engine.runtime.mark import Mark
 from engine.store.base import Done, Store
 from engine.store.seen import KNOWN, Seen, key_of
 from engine.wire import MAX_DEPTH, MAX_EVENT
 
 MOST: Final = 256
 """Elements in one submission: what one message of the trunk holds."""
-
-
-class Named(Protocol):
-    """What the door knows of a source's plan."""
-
-    @property
-    def name(self) -> str:
-        """Return the source's name."""
-
-    @property
-    def enabled(self) -> bool:
-        """Return whether it takes events."""
-
-    @property
-    def write_keys(self) -> tuple[Secret, ...]:
-        """Return what clients show."""
-
-    @property
-    def doorway(self) -> Doorway:
-        """Return who may come in, and how."""
-
-
-class Counts:
-    """The door's books of one source since start: read = refused + duplicate + accepted.
-
-    Attributes:
-        refused: code to how many.
-    """
-
-    __slots__ = ("accepted", "duplicate", "read", "refused")
-
-    def __init__(self) -> None:
-        self.read = 0
-        self.refused: dict[str, int] = {}
-        self.duplicate = 0
-        self.accepted = 0
-
-    def balanced(self) -> bool:
-        """Return whether the books balance."""
-        return self.read == sum(self.refused.values()) + self.duplicate + self.accepted
-
-
-class Door:
-    """One source's way in; belongs to the tree and outlives the receiver.
-
-    Attributes:
-        inbox: the validator's.
-        mark: how far this source's events have come, accepted ones; moved before the inbox is offered anything.
-        origins: the pages that may send.
-    """
-
-    __slots__ = ("counts", "inbox", "mark", "origins", "plan")
-
-    def __init__(self, plan: Named, inbox: Inbox[Span], mark: Mark) -> None:
-        self.plan = plan
-        self.inbox = inbox
-        self.mark = mark
-        self.origins = Origins(plan.doorway.origins)
-        self.counts = Counts()
+SHOWN: Final = 4096
+"""Bytes of a refused element that a tap shows; it may have megabytes."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,7 +197,18 @@ class _Sieve:
     """One submission on its way through the checks."""
 
     __slots__ = (
-        "_count", "_duplicates", "_intake", "_next", "_now", "_refused", "_source", "awaited", "door", "events", "keys",
+        "_count",
+        "_duplicates",
+        "_intake",
+        "_next",
+        "_now",
+        "_refused",
+        "_source",
+        "_turned",
+        "awaited",
+        "door",
+        "events",
+        "keys",
     )  # fmt: skip
 
     def __init__(self, intake: Intake, door: Door) -> None:
@@ -271,6 +222,7 @@ class _Sieve:
         self._now = intake.clock.wall()
         self._count = self._duplicates = 0
         self._refused: list[tuple[int, str, str, str]] = []
+        self._turned: list[Turned] = []
         intake.seen.turn(self._now)
 
     def take(self, item: Item, frame: Frame) -> None:
@@ -278,16 +230,17 @@ class _Sieve:
         self._count += 1
         intake = self._intake
         if not self.door.plan.enabled:
-            self._refuse(Refusal(code="source_disabled", message=f"source '{self._source}' is disabled"), "")
+            self._refuse(Refusal(code="source_disabled", message=f"source '{self._source}' is disabled"), item)
             return
         event = intake.examine(item)
         if isinstance(event, Refusal):
-            self._refuse(event, _id_of(item))
+            self._refuse(event, item)
             return
         assert isinstance(item, bytes)
         message_id, own = intake.name(event)
         if own and not self._admit(message_id):
             self._duplicates += 1
+            self._turned.append(Turned(message_id=message_id, verdict="duplicate", raw=item, at=self._now))
             return
         self.events.append(
             Logged(
@@ -312,6 +265,7 @@ class _Sieve:
         counts.read += self._count
         counts.duplicate += self._duplicates
         counts.accepted += len(self.events)
+        self.door.tap.add(self.events, self._turned)
         for _, _, code, _ in self._refused:
             counts.refused[code] = counts.refused.get(code, 0) + 1
         return Verdict(
@@ -331,8 +285,13 @@ class _Sieve:
             self.awaited = max(self.awaited, held)
         return False
 
-    def _refuse(self, refusal: Refusal, message_id: str) -> None:
-        self._refused.append((self._count - 1, message_id, refusal.code, refusal.message))
+    def _refuse(self, refusal: Refusal, item: Item) -> None:
+        message_id, code, message = _id_of(item), refusal.code, refusal.message
+        raw = item[:SHOWN] if isinstance(item, bytes) else b""
+        self._refused.append((self._count - 1, message_id, code, message))
+        self._turned.append(
+            Turned(message_id=message_id, verdict="refused", code=code, message=message, raw=raw, at=self._now)
+        )
 
 
 def _nothing() -> None:

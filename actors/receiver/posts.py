@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 import msgspec
 import trio
 
+from actors.receiver.doors import Door
 from actors.receiver.frames import Frame
-from actors.receiver.intake import MOST, Door, Intake, Verdict, chunks
+from actors.receiver.intake import MOST, Intake, Verdict, chunks
 from actors.receiver.origins import Origins, preflight, readable, strange
 from actors.receiver.routes import Routes
 from engine.errors import ProtocolError, SignatureError, StoreError, StoreFull

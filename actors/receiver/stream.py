@@ -9,8 +9,9 @@ import msgspec
 import trio
 
 from actors.receiver.acks import Acks, Turn
+from actors.receiver.doors import Door
 from actors.receiver.frames import UNREADABLE, Frame, read
-from actors.receiver.intake import MOST, Door, Intake, chunks
+from actors.receiver.intake import MOST, Intake, chunks
 from engine import wire
 from engine.errors import ProtocolError, StoreError, StoreFull
 from engine.runtime.bell import Bell

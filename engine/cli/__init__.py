@@ -24,6 +24,7 @@ from engine.cli import (
     send,
     serve,
     status,
+    tap,
     test,
     violations,
 )
@@ -37,6 +38,7 @@ COMMANDS = (
     explain,
     function,
     send,
+    tap,
     status,
     errors,
     violations,

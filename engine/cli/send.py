@@ -66,6 +66,10 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         key: Annotated[str, Parameter(show_default=False, help="The write key.")] = "",
         rate: Annotated[AsRate, Parameter(help="Events a second at most, for example 100/s.")] = None,
         connections: Annotated[int, Parameter(help="WebSocket connections; a user's events share one.")] = 1,
+        seconds: Annotated[
+            float | None,
+            Parameter(show_default=False, help="Send the file again and again for so long, as new events."),
+        ] = None,
         json: AsJson = False,
     ) -> int:
         """Send a file of events over WebSocket, and wait until every one is durable or refused.
@@ -81,6 +85,7 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
             key: The write key.
             rate: Events a second at most.
             connections: WebSocket connections.
+            seconds: Send the file again and again for so long.
             json: Print a summary as JSON.
         """
         from engine.client.send import Target  # noqa: PLC0415 - with trio
@@ -88,7 +93,7 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         if connections < 1:
             raise HeadraceError(f"--connections {connections}: at least 1 is needed")
         where, shown = (url, key) if url and key else _configured(config, url, key)
-        target = Target(url=where, write_key=shown, connections=connections, rate=rate)
+        target = Target(url=where, write_key=shown, connections=connections, rate=rate, seconds=seconds)
         summary = send_file(file, target, progress=not json)
         if json:
             say_json(summary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import uuid
 import zlib
 from contextlib import AsyncExitStack
 from typing import Any, Final, Protocol
@@ -15,12 +17,14 @@ from engine.errors import Problem
 from engine.runtime.beside import Beside
 from engine.runtime.clock import Clock, SystemClock
 from engine.runtime.limiter import Limiter
-from engine.wire import MAX_FRAME
+from engine.wire import MAX_FRAME, with_member
 
 BLOCK: Final = 1 << 16
 """Bytes read at a time, in a thread: from a pipe, what there is."""
 TICK: Final = 0.1
 """Seconds between two reports of progress."""
+KEPT: Final = 100_000
+"""Lines that are kept to be sent again."""
 CONNECT: Final = 10.0
 """Seconds for the first connection."""
 
@@ -38,12 +42,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         connections: events of one user all go over the same one, in order.
         rate: events a second, or None for as fast as they are acknowledged.
+        seconds: the file is sent again and again for so long, with new messageIds; None sends it once.
     """
 
     url: str
     write_key: str
     connections: int = 1
     rate: float | None = None
+    seconds: float | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +104,12 @@ async def send_lines(
             await sending.opened(client)
         nursery = await stack.enter_async_context(Beside())
         nursery.start_soon(sending.tick)
-        await sending.feed(file)
+        if target.seconds is None:
+            await sending.feed(file)
+        else:
+            with trio.move_on_after(target.seconds):
+                await sending.feed(file, keep=True)
+                await sending.again()
         for client in clients:
             await client.flush()
     listener.moved(sending.progress())
@@ -123,6 +134,7 @@ class _Sending:
         self._clients: list[Client] = []
         self._read = self._bad = self._size = 0
         self._line = 0
+        self._kept: list[bytes] = []
         rate = target.rate
         self._limiter = None if rate is None else Limiter(rate, max(1.0, rate * TICK), clock)
 
@@ -149,17 +161,27 @@ class _Sending:
             await self._clock.sleep(TICK)
             self._listener.moved(self.progress())
 
-    async def feed(self, file: Readable) -> None:
-        """Send every line of *file*."""
+    async def feed(self, file: Readable, *, keep: bool = False) -> None:
+        """Send every line of *file*; *keep* them, at most `KEPT`, for `again`."""
         rest = b""
         while block := await trio.to_thread.run_sync(file.read1, BLOCK, abandon_on_cancel=True):
             self._size += len(block)
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 await self._send(line)
+                if keep and len(self._kept) < KEPT and line.strip():
+                    self._kept.append(line.strip())
             if len(rest) > MAX_FRAME:
                 rest = rest[:MAX_FRAME]  # too long to be sent, and reported as such when its end comes
         await self._send(rest)
+        if keep and rest.strip():
+            self._kept.append(rest.strip())
+
+    async def again(self) -> None:
+        """Send the kept lines over and over, each time as new events, until cancelled."""
+        for line in itertools.cycle(self._kept):
+            await trio.lowlevel.checkpoint_if_cancelled()
+            await self._send(with_member(line, "messageId", str(uuid.uuid4())) if line[:1] == b"{" else line)
 
     def progress(self) -> Progress:
         """Return how far it is."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actors.receiver.doors import Door
 from actors.receiver.frames import Frame, Item
-from actors.receiver.intake import Door, Intake, Terms
+from actors.receiver.intake import Intake, Terms
 from engine.messages import Span
 from engine.plan import Doorway, SourcePlan
 from engine.plugin import Secret

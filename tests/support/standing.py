@@ -10,7 +10,8 @@ import msgspec
 import trio
 
 from actors.receiver import Receiver
-from actors.receiver.intake import Door, Intake
+from actors.receiver.doors import Door
+from actors.receiver.intake import Intake
 from engine.config import schema
 from engine.runtime.beside import Beside
 from engine.runtime.clock import SystemClock

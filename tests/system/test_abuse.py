@@ -20,7 +20,7 @@ from tests.support.engines import Engine
 GROWTH = 160 << 20
 """Bytes by which the engine may grow under attack: a few bodies of 16 MiB, and what the allocator keeps of them."""
 HALF_OPEN = 5000
-IDLE = 64 << 10
+IDLE = 48 << 10
 """Bytes that an idle WebSocket holds, at most."""
 
 KEY = b"Authorization: Bearer shop-key\r\n"

@@ -141,7 +141,7 @@ async def test_a_disabled_source_refuses_everything() -> None:
 
     verdict = intake(memory(), shop).submit(shop, [frame(track(1))], Done())
 
-    assert verdict.refused == ((0, "", "source_disabled", "source 'shop' is disabled"),)
+    assert verdict.refused == ((0, "m1", "source_disabled", "source 'shop' is disabled"),)
     assert not verdict.waits
 
 

@@ -1,0 +1,45 @@
+"""What a tap shows, as Structs: their JSON is an interface that others rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as the tap shows it: of a source, what became of it there; of a sync, one for each delivery.
+
+    Attributes:
+        n: counts what the door has read of this source, since start.
+        at: epoch seconds of receipt.
+        verdict: ``refused``, ``duplicate``, ``blocked``, ``filtered``, ``archived``, ``accepted`` (its function has not
+            run yet), ``passed`` (of a source) or ``deliver`` (of a sync).
+        reason: one documented code, or "".
+        message: what a person should know of it, or "".
+        event: as filters see it; as it came, if it was refused.
+        payload: of a sync: what is delivered.
+    """
+
+    n: int
+    at: float
+    message_id: str
+    verdict: str
+    reason: str = ""
+    message: str = ""
+    event: Any = None
+    event_type: str = ""
+    payload: Any = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen after a number.
+
+    Attributes:
+        upto: the number to ask for next.
+        missed: events that came and went before anybody asked.
+    """
+
+    upto: int
+    missed: int = 0
+    seen: tuple[Seen, ...] = ()
