@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -61,6 +62,13 @@ class Runner:
             self._judge(walked)
             if walked.results or not batch:
                 return walked.results
+
+    async def warm(self) -> None:
+        """Start processes before the first event needs them; one that does not start is met there."""
+        for hand in self._hands:
+            if hand:
+                with contextlib.suppress(Died, TimedOut, Unusable):
+                    await hand.ready()
 
     def kill(self) -> None:
         """End all processes."""

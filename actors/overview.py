@@ -34,6 +34,7 @@ def _source(tree: Tree, name: str, counts: dict[tuple[str, str], int]) -> Source
     return SourceStatus(
         name=name,
         state="attention" if tree.runners[name].attention else tree.supervisor.states()[f"validator.{name}"].condition,
+        reason=tree.runners[name].attention,
         read=door.read,
         refused=dict(door.refused),
         duplicate=door.duplicate,

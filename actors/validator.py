@@ -75,6 +75,10 @@ class Validator(Reader[Span]):
         self._stored_upto = log.last
         """Positions up to here may have results from before this life; they are never computed twice."""
 
+    async def started(self) -> None:
+        """Let functions load before the first event comes."""
+        await self.runner.warm()
+
     async def receive(self, span: Span, /) -> None:
         """Give every event of *span* its source-stage fate, and offer what passed."""
         rest: Span | None = span

@@ -121,9 +121,13 @@ def show(status: Status) -> None:
 
 
 def _sources(status: Status) -> list[str]:
-    titles = ("source", "state", "passed", "blocked", "failed", "lag")
+    titles = ("source", "state", "passed", "blocked", "failed", "lag", "")
     lines = [
-        (one.name, one.state or "-", *(f"{count:,}" for count in (one.passed, one.blocked, one.failed, one.lag)))
+        (
+            *(one.name, one.state or "-"),
+            *(f"{count:,}" for count in (one.passed, one.blocked, one.failed, one.lag)),
+            f"  {one.reason}".rstrip(),
+        )
         for one in status.sources
     ]
     return columns([titles, *lines], left=2)

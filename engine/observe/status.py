@@ -18,10 +18,12 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
         lag: positions that its validator is behind.
         state: of its validator: running, restarting, down, attention (a function does not answer); "" when no engine
             runs.
+        reason: why it needs attention, or "".
     """
 
     name: str
     state: str = ""
+    reason: str = ""
     read: int = 0
     refused: dict[str, int] = {}
     duplicate: int = 0

@@ -45,7 +45,7 @@ class Hand:
         """
         finished = False
         try:
-            await self._ready()
+            await self.ready()
             with trio.move_on_after(seconds):
                 made = await self._asked(payload)
                 finished = True
@@ -73,8 +73,13 @@ class Hand:
         except (trio.BrokenResourceError, Died):
             raise Died(ending(self._process)) from None
 
-    async def _ready(self) -> None:
-        """Make sure that a process runs, with the file as it is now."""
+    async def ready(self) -> None:
+        """Make sure that a process runs, with the file as it is now.
+
+        Raises:
+            Died: its process ended.
+            Unusable: it cannot be loaded.
+        """
         now = self._seen()
         if self._stream is None:
             self._process, self._stream = await self._started()
