@@ -21,6 +21,8 @@ BATCHES = 3
 """Batches in a row whose call did not answer, after which the function needs attention."""
 PROBE = 30.0
 """Seconds between probes while it does."""
+PROBES = 3
+"""Probes with the same event, when nothing else waits, after which that event is to blame."""
 
 Good = Sequence[tuple[Logged, dict[str, Any]]]
 
@@ -52,12 +54,15 @@ class Runner:
     async def run(self, batch: Good) -> list[Result]:
         """Return one result per event, in order, up to the first that must be tried again; at least one."""
         assert self._functions
+        probes = 0
         while True:
             if self.attention:
                 await self.clock.sleep(PROBE)
-                if not await self._answers(batch):
-                    continue
-                self._recovered()
+                probes += 1
+                if await self._answers(batch):
+                    self._recovered()
+                elif probes < max(PROBES, len(batch)):
+                    continue  # else each has had its turn: they may be what is wrong, and are judged
             walked = await self._walked(self._functions, batch)
             self._judge(walked)
             if walked.results or not batch:

@@ -115,6 +115,20 @@ async def test_a_function_that_never_answers_needs_attention_until_it_is_mended(
     assert bench.runner.attention == ""
 
 
+async def test_an_event_that_waits_alone_does_not_block_its_source_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "PROBE", 0.05)
+    bench.load("    while events[0]['n'] < 5: pass\n    return events\n")
+    for start in (1, 2, 3):
+        await bench.run(1, start)
+    assert bench.runner.attention
+
+    assert outcomes(await bench.run(1, 4)) == "!"
+    assert outcomes(await bench.run(2, 5)) == "++"
+    assert bench.runner.attention == ""
+
+
 async def test_a_function_that_cannot_be_loaded_lets_no_event_fail(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
