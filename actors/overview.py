@@ -22,6 +22,8 @@ async def overview(tree: Tree) -> Status:
         used=usage.used,
         free=usage.free,
         full=usage.full,
+        remembered=len(tree.intake.seen),
+        forgotten=tree.intake.seen.early,
         sources=tuple(_source(tree, name, books.counts) for name in tree.plan.sources),
         syncs=tuple([await _sync(tree, name, books) for name in tree.plan.syncs]),
         destinations=tuple(_destination(tree, name) for name in tree.plan.destinations),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
+import structlog
 import trio
 
 from actors.receiver.doors import Door
@@ -19,10 +20,13 @@ from actors.receiver.frames import Frame
 from actors.receiver.intake import MOST, Intake, Verdict, chunks
 from actors.receiver.origins import Origins, preflight, readable, strange
 from actors.receiver.routes import Routes
+from actors.receiver.seldom import Seldom
 from engine.errors import ProtocolError, SignatureError, StoreError, StoreFull
 from engine.plugin import Post, Shaped, Source
 from engine.runtime.http_message import JSON
 from engine.runtime.http_server import BadRequest, Request, Response, json_response
+
+log = structlog.get_logger()
 
 FULL_AGAIN: Final = 5
 """Seconds after which a client may look again whether the store has room."""
@@ -66,7 +70,11 @@ class Posts:
 
     def __init__(self, intake: Intake, sources: Iterable[Source]) -> None:
         self._intake = intake
+        sources = tuple(sources)
         self._routes = Routes(sources)
+        # Asked once: whether an object keeps to a protocol costs more than all else that is looked up here.
+        self._shaped: dict[Source, Shaped] = {each: each for each in sources if isinstance(each, Shaped)}
+        self._strangers = Seldom(intake.clock)
 
     async def answer(self, request: Request) -> Response | None:
         """Return the reply to *request*, readable for a page of any origin that may send; None to hang up."""
@@ -121,14 +129,17 @@ class Posts:
             return _said(submission.reply)
         door = self._intake.door_for(submission.write_key)
         if door is None:
+            if times := self._strangers.now():
+                log.warning("receiver.stranger", ip=request.peer, path=request.path, times=times)
             text = "show a write key" if submission.write_key is None else "the write key opens nothing"
             return problem(401, "invalid_write_key", text)
         if not door.origins.allow(request.header("origin")):
             return strange(request.header("origin"))
-        if wrong := _wrong_way(source, door):
+        shaped = self._shaped.get(source)
+        if wrong := _wrong_way(type(shaped) if shaped else None, door):
             return problem(400, "wrong_source_type", wrong)
-        if isinstance(source, Shaped):
-            submission = source.shape(post, submission, door.plan.doorway.settings, self._intake.clock.wall())
+        if shaped:
+            submission = shaped.shape(post, submission, door.plan.doorway.settings, self._intake.clock.wall())
         if not submission.items:
             return _said(submission.reply) if submission.reply else problem(400, "empty_batch", NO_EVENT)
         wait = 0.0 if is_page(request) else self._intake.wait(submission.write_key, len(submission.items))
@@ -206,10 +217,9 @@ def is_page(request: Request) -> bool:
     return request.header("origin") is not None
 
 
-def _wrong_way(source: Source, door: Door) -> str:
-    """Return why *door* does not take what *source* reads, or ""."""
+def _wrong_way(needed: type[Shaped] | None, door: Door) -> str:
+    """Return why *door* does not take what a plugin with settings, *needed*, or one without reads; or ""."""
     kind = door.plan.doorway.kind
-    needed = type(source) if isinstance(source, Shaped) else None
     if kind is needed:
         return ""
     if kind is None:

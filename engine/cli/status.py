@@ -114,6 +114,10 @@ def show(status: Status) -> None:
     say(f"headrace is {head}: {status.last:,} events accepted, {status.used / 2**20:,.1f} MiB used")
     if status.full:
         say(f"EVENTS ARE REFUSED: {status.full}")
+    if status.forgotten:
+        say(
+            f"{status.forgotten:,} messageIds were forgotten before their time: a larger [receiver.dedup] max keeps them"
+        )
     for table in (_sources(status), _syncs(status), _destinations(status)):
         say("")
         for line in table:

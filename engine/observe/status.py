@@ -99,6 +99,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         last: the log's last position: how many events were ever accepted.
         used, free: bytes of the store and of its disk.
         full: why events are refused, or "".
+        remembered: messageIds by which a duplicate is recognised.
+        forgotten: those that had to go before the window ended, since start: a copy of such an event is a new one.
         restarts: actor to how often it was started again.
     """
 
@@ -110,6 +112,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[SourceStatus, ...] = ()
     syncs: tuple[SyncStatus, ...] = ()
     destinations: tuple[DestinationStatus, ...] = ()
+    remembered: int = 0
+    forgotten: int = 0
     restarts: dict[str, int] = {}
 
 
