@@ -204,6 +204,7 @@ class Contract:
         self.name = spec.name
         self.spec = spec
         self._events = events
+        self._alike = {(kind, _plain(name)): name for kind, name in events}
 
     def check(self, event: dict[str, Any]) -> Checked:
         """Return what the contract says about a normalised event; the event is not changed."""
@@ -213,7 +214,9 @@ class Contract:
         versions = found or self._events.get((str(kind), ""))
         if versions is None:
             shown = f"{kind} '{name}'" if kind == "track" else str(kind)
-            return self._undeclared_event(event, f"the contract declares no event {shown}")
+            meant = self._alike.get((str(kind), _plain(name))) if isinstance(name, str) else None
+            hint = f"; it declares '{meant}'" if meant else ""
+            return self._undeclared_event(event, f"the contract declares no event {shown}{hint}")
         wanted = _version(event, self.spec.schema_version_path)
         if wanted is None:
             return next(iter(versions.values())).check(event)
@@ -258,6 +261,11 @@ def _version(event: dict[str, Any], path: tuple[str, ...]) -> str | None:
     for key in path:
         version = version.get(key) if isinstance(version, dict) else None
     return None if version is None else str(version)
+
+
+def _plain(name: str) -> str:
+    """Return what names that differ in case and spaces only have in common: the usual cause of an undeclared event."""
+    return " ".join(name.split()).casefold()
 
 
 def _undeclared_field(place: tuple[str | int, ...], *, enforced: bool) -> Violation:

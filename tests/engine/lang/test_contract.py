@@ -145,7 +145,10 @@ def test_undeclared_and_broken_are_told_apart_and_together():
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"type": "track", "event": "order completed"}, "the contract declares no event track 'order completed'"),
+        (
+            {"type": "track", "event": "order completed"},
+            "the contract declares no event track 'order completed'; it declares 'Order Completed'",
+        ),
         ({"type": "identify", "userId": "u"}, "the contract declares no event identify"),
         (
             {**order(), "context": {"htevents": {"schemaVersion": "9"}}},
@@ -284,3 +287,10 @@ def test_a_field_called_ref_is_no_reference():
     schema = {"properties": {"properties": {"properties": {"$ref": {"type": "string"}}}}}
 
     assert contract(schema).check({**order(), "properties": {"$ref": "x"}}).allowed
+
+
+@pytest.mark.parametrize("name", ["order completed", "Order Completed ", "ORDER  COMPLETED"])
+def test_a_name_that_differs_in_case_or_spaces_only_is_told(name):
+    [violation] = contract().check({**order(), "event": name}).violations
+
+    assert violation.message == f"the contract declares no event track '{name}'; it declares 'Order Completed'"
