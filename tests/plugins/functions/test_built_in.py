@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.config.load import load
 from engine.plan import compile_plan
 from engine.registry import Registry
 from plugins import BUILTIN
@@ -34,10 +35,8 @@ HEAD = '[sources.shop]\nwrite_keys = ["k"]\nfunctions = ["f"]\n[functions.f]\n'
 
 
 def plan_of(settings: str) -> Any:
-    from tests.support import plans  # noqa: PLC0415
-
     registry = Registry({**BUILTIN, "sources": {}}, entry_points=False)
-    loaded = plans.load("config.toml", env={}, read_file=lambda _: (HEAD + settings).encode())
+    loaded = load("config.toml", env={}, read_file=lambda _: (HEAD + settings).encode())
     return compile_plan(loaded, registry)
 
 
