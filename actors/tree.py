@@ -29,6 +29,7 @@ from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
 from actors.overview import overview
+from actors.reader import Reader
 from actors.receiver import Receiver
 from actors.receiver.doors import Door
 from actors.receiver.intake import Intake, Terms
@@ -42,8 +43,8 @@ from engine.messages import Passed, Report, Span, Stretch
 from engine.observe.latency import Histogram
 from engine.observe.shown import Page
 from engine.observe.status import Status
-from engine.plan import DestinationPlan, Plan
-from engine.plugin import Direct, Source
+from engine.plan import DestinationPlan, Plan, SourcePlan
+from engine.plugin import Direct, Filed, Source
 from engine.runtime.bell import Bell
 from engine.runtime.breaker import Breaker, Change, Thresholds
 from engine.runtime.channel import Inbox
@@ -120,7 +121,8 @@ class Tree:
             for name, sync in plan.syncs.items()
         }
         self.spans: dict[str, Inbox[Span]] = {
-            name: self._inbox(f"validator.{name}", ["receiver"], RAW_EVENTS, _events) for name in plan.sources
+            name: self._inbox(f"validator.{name}", [_feeder(name, each)], RAW_EVENTS, _events)
+            for name, each in plan.sources.items()
         }
         for name in beginning.paused_destinations & self.ports.keys():
             self.ports[name].breaker.pause(BY_OPERATOR)
@@ -128,6 +130,7 @@ class Tree:
         new_id = partial(_new_id, random.SystemRandom())
         self.intake = Intake(store, self.doors, beginning.seen, clock, new_id, _terms(plan))
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
+        self.readers = self._made_readers()
         self.control = Control(self, plan.config.console)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
@@ -255,8 +258,11 @@ class Tree:
             drain=float(self.plan.config.receiver.drain),
             essential=True,
         )
+        readers = [
+            Child(name=f"reader.{name}", start=reader.run, stop=reader.stop) for name, reader in self.readers.items()
+        ]
         control = Child(name="control", start=self.control.run, stop=self.control.stop, drain=1.0)
-        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, control]
+        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, control]
 
     async def _archiver(self) -> None:
         await Archiver(self.reports, self.books, self.store, self.places, self.clock).run()
@@ -306,6 +312,15 @@ class Tree:
             downtime.begin(now)
         log.warning("destination.changed", destination=destination, **msgspec.structs.asdict(change))
 
+    def _made_readers(self) -> dict[str, Reader]:
+        """Return one for each source whose events lie in a file."""
+        folder = self.plan.loaded.folder
+        return {
+            name: Reader(self.doors[name], folder / each.doorway.settings.path, plugin(), self.intake)
+            for name, each in self.plan.sources.items()
+            if (plugin := _file_plugin(each))
+        }
+
     def _inbox(
         self, name: str, feeders: Iterable[str], size: int = REPORTS, weigh: Callable[[Any], int] | None = None
     ) -> Inbox[Any]:
@@ -334,6 +349,17 @@ def _events(stretch: Stretch) -> int:
 def _terms(plan: Plan) -> Terms:
     limits = plan.config.receiver.limits
     return Terms(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
+
+
+def _file_plugin(source: SourcePlan) -> type[Filed] | None:
+    """Return what makes events of a source's file, or None if it has none."""
+    kind: Any = source.doorway.kind
+    return kind if hasattr(kind, "item") else None
+
+
+def _feeder(name: str, source: SourcePlan) -> str:
+    """Return who feeds a source's validator."""
+    return f"reader.{name}" if _file_plugin(source) else "receiver"
 
 
 def _tls(plan: Plan) -> ssl.SSLContext | None:

@@ -26,6 +26,7 @@ __all__ = [
     "EventType",
     "Field",
     "FieldType",
+    "Filed",
     "Function",
     "Item",
     "Limits",
@@ -313,6 +314,18 @@ class Shaped(Source, Protocol):
         Raises:
             ProtocolError: a body that can never work; the client is told 400 with its text.
             SignatureError: the request is not from whom it should be; the client is told 401.
+        """
+
+
+class Filed(Protocol):
+    """A source whose events lie in a file, one a line; its settings have a ``path``."""
+
+    Settings: ClassVar[type[Any]]
+
+    def item(self, line: bytes, name: str, offset: int) -> bytes:
+        """Return the JSON of the event in *line*, which begins at byte *offset* of the file *name*.
+
+        The same place gives the same messageId, so that a line that is read again after a crash is recognised.
         """
 
 

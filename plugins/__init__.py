@@ -18,6 +18,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "sample": "plugins.functions.sample:Sample",
     },
     "sources": {
+        "file": "plugins.sources.file:File",
         "http": "plugins.sources.http:Http",
         "posthog": "plugins.sources.posthog:PostHog",
         "webhook": "plugins.sources.webhook:Webhook",

@@ -110,9 +110,9 @@ def _configured(config: Path, url: str, key: str) -> tuple[str, str]:
         raise HeadraceError(f"{config}: the receiver takes any free port\n    say which with --url")
     host, _, port = listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - what it is told from
-    sources = list(loaded.config.sources.values())
+    sources = [source for source in loaded.config.sources.values() if source.write_keys]
     if not key and not sources:
-        raise HeadraceError(f"{config}: there is no source\n    give a write key with --key")
+        raise HeadraceError(f"{config}: there is no source with a write key\n    give a write key with --key")
     return url or f"ws://{host}:{port}", key or str(sources[0].write_keys[0])
 
 

@@ -115,9 +115,7 @@ def show(status: Status) -> None:
     if status.full:
         say(f"EVENTS ARE REFUSED: {status.full}")
     if status.forgotten:
-        say(
-            f"{status.forgotten:,} messageIds were forgotten before their time: a larger [receiver.dedup] max keeps them"
-        )
+        say(f"{status.forgotten:,} messageIds were forgotten too early: raise [receiver.dedup] max")
     for table in (_sources(status), _syncs(status), _destinations(status)):
         say("")
         for line in table:

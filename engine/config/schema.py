@@ -117,9 +117,9 @@ class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """`[sources.NAME]`: who may send, and what is checked. Keys beside these are the plugin's own settings."""
 
     type: str = "http"
-    """The plugin: ``http`` (SDKs, by HTTP or WebSocket), ``webhook``, or one that is installed."""
-    write_keys: Annotated[tuple[Secret, ...], msgspec.Meta(min_length=1)]
-    """What clients show; several at once allow a change without loss."""
+    """The plugin: ``http`` (SDKs, by HTTP or WebSocket), ``webhook``, ``file``, or one that is installed."""
+    write_keys: Annotated[tuple[Secret, ...], msgspec.Meta(min_length=1)] = ()
+    """What clients show; several at once allow a change without loss. A ``file`` needs none."""
     origins: tuple[str, ...] = ()
     """Where the pages are from that may send, for example ``"https://*.shop.example"``; none given: from anywhere."""
     quota: Rate | None = None

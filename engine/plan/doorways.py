@@ -38,6 +38,9 @@ def compile_doorway(name: str, loaded: Loaded, registry: Registry, problems: Pro
         problems.plugin(f"{where}.type", error)
         return None
     problems.extend(found)
+    if not table.write_keys and not hasattr(kind, "item"):
+        hint = 'add write_keys = ["env:NAME"]  # What clients show; several at once allow a change without loss.'
+        problems.error(where, "missing key 'write_keys'", hint)
     if settings is None:
         return None
     quota = None if table.quota is None else float(table.quota)

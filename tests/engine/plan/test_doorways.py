@@ -34,7 +34,7 @@ def test_a_webhook_has_those_of_its_plugin() -> None:
 UNKNOWN_KEY = "3: sources.shop.write_key: unknown key\n      did you mean 'write_keys'?"
 UNKNOWN_TYPE = """\
 3: sources.shop.type: there is no source type 'webhok'
-      did you mean 'webhook'? (one of: http, posthog, webhook)"""
+      did you mean 'webhook'? (one of: file, http, posthog, webhook)"""
 WRONG = "1: sources.shop: event: empty segment: a name is missing"
 NO_ORIGIN = """\
 3: sources.shop.origins[0]: 'https://shop.example/x' is no origin: scheme and host, no path
