@@ -46,7 +46,57 @@ def measure(*, smoke: bool) -> dict[str, float | str]:
                 found[f"{name}: {subject}, µs/event"] = round(statistics.median(pair[number][1] for pair in pairs), 1)
             ratio = statistics.median(engine[1] / floor[1] for floor, engine in pairs)
             found[f"{name}: engine / floor, CPU"] = round(ratio, 2)
+    return found | _beside(smoke=smoke)
+
+
+def _beside(*, smoke: bool) -> dict[str, float | str]:
+    """Return how long one honest client waits for an ack: alone, beside a flood, and beside garbage."""
+    count, seconds = (20, 1.0) if smoke else (300, 6.0)
+    found: dict[str, float | str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "config.toml").write_text(CONFIG)
+        with running("-m", "engine", "run", cwd=Path(folder)) as child:
+            quiet = _trickle(child.port, count, 0)
+            found["ack of a trickle, alone, p50 ms"] = round(quiet, 2)
+            attacks = {
+                "a flood": lambda: stream(child.port, 1, 20, seconds),
+                "garbage": lambda: _rave(child.port, seconds),
+            }
+            for turn, (name, attack) in enumerate(attacks.items(), 1):
+                thread = threading.Thread(target=attack)
+                thread.start()
+                found[f"ack of a trickle beside {name} / alone"] = round(
+                    _trickle(child.port, count, turn * count) / quiet, 1
+                )
+                thread.join()
     return found
+
+
+def _trickle(port: int, count: int, first: int) -> float:
+    """Return the median of ms from a frame to its ack, one after the other."""
+    client = Client(port, "/v1/stream", "bench-key")
+    client.sock.setblocking(True)
+    times: list[float] = []
+    for number in range(1, count + 1):
+        began = time.perf_counter()
+        client.sock.sendall(_frame(event(first + number, time.perf_counter_ns())))
+        said = b""
+        while f'"upto":{number}}}'.encode() not in said:
+            said += client.sock.recv(4096)
+        times.append((time.perf_counter() - began) * 1e3)
+    client.sock.close()
+    return statistics.median(times)
+
+
+def _rave(port: int, seconds: float) -> None:
+    """Talk nonsense on one connection after the other."""
+    over = time.monotonic() + seconds
+    while time.monotonic() < over:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(bytes(range(256)) * 4)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(4096):
+                pass
 
 
 Load = Callable[[int, int, int, float], int]
