@@ -56,7 +56,7 @@ class Engine:
             number = queries.sources(reader._connection).get(source)
             if number is None:
                 return []
-            page = queries.log_page(reader._connection, (source, number), (0, 1 << 60), 10_000)
+            page = queries.log_page(reader._connection, (source, number), (0, 1 << 60), 1_000_000)
         return [normalise(msgspec.json.decode(logged.raw), logged.envelope) for logged in page]
 
     def end(self) -> None:

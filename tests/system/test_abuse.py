@@ -26,9 +26,9 @@ IDLE = 48 << 10
 KEY = b"Authorization: Bearer shop-key\r\n"
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    running = Engine(tmp_path, "shop", "steady")
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    running = Engine(tmp_path_factory.mktemp("engine"), "shop", "steady")
     yield running
     running.end()
 
@@ -37,6 +37,12 @@ def memory(engine: Engine, what: str) -> int:
     status = Path(f"/proc/{engine.child.pid}/status").read_text()
     (kilobytes,) = re.findall(rf"{what}:\s+(\d+) kB", status)
     return int(kilobytes) << 10
+
+
+def anew(engine: Engine) -> int:
+    """Return what memory the engine has now, and let its highest mark begin there."""
+    Path(f"/proc/{engine.child.pid}/clear_refs").write_text("5")
+    return memory(engine, "VmRSS")
 
 
 def post(body: bytes, headers: bytes = KEY) -> bytes:
@@ -82,7 +88,7 @@ async def steady(engine: Engine, growth: int = GROWTH) -> Any:
                 acked += 1
         done.set()
 
-    before = memory(engine, "VmRSS")
+    before, earlier = anew(engine), len(engine.accepted("steady"))
     async with trio.open_nursery() as nursery:
         done = trio.Event()
         nursery.start_soon(send, done)
@@ -90,7 +96,7 @@ async def steady(engine: Engine, growth: int = GROWTH) -> Any:
         over.set()
         await done.wait()
     assert acked > 20
-    assert len(engine.accepted("steady")) == min(acked, 10_000)
+    assert len(engine.accepted("steady")) - earlier == acked
     assert memory(engine, "VmHWM") - before < growth
 
 
@@ -180,6 +186,7 @@ async def test_a_flood_leaves_room_for_a_trickle(engine: Engine) -> None:
     """Reading is fair: while one connection floods, what another sends is durable after a few of the flood's bites."""
     done = 0
     waited: list[int] = []
+    earlier = len(engine.accepted("steady"))
     over = trio.Event()
 
     async def flood() -> None:
@@ -201,7 +208,7 @@ async def test_a_flood_leaves_room_for_a_trickle(engine: Engine) -> None:
 
     assert done > 1000
     assert sorted(waited)[25] <= 2000  # a window of the flood's
-    assert len(engine.accepted("steady")) == 50
+    assert len(engine.accepted("steady")) - earlier == 50
 
 
 @pytest.mark.full
