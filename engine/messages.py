@@ -175,18 +175,6 @@ class Reply(Message, frozen=True, kw_only=True):
         return next((value for key, value in self.headers if key == name), None)
 
 
-class Fate(StrEnum):
-    """Where an event or a delivery ended, or that it has not."""
-
-    DELIVERED = "delivered"
-    FILTERED = "filtered"
-    BLOCKED = "blocked"
-    ARCHIVED = "archived"
-    DISCARDED = "discarded"
-    ERASED = "erased"
-    PENDING = "pending"
-
-
 class Stage(StrEnum):
     """Where trouble arose."""
 

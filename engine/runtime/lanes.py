@@ -27,6 +27,13 @@ class Lane(Generic[T]):
         self.room = Room(capacity)
         self.items: deque[T] = deque()
 
+    def give_back(self, count: int) -> None:
+        """Free the places of *count* items.
+
+        A feeder with more items than the lane has places reserves all of them; so fewer may be taken than come back.
+        """
+        self.room.give(min(count, self.room.capacity - self.room.free))
+
 
 class Lanes(Generic[T]):
     """Lanes that alternate: the first one and all the others take turns 1:1, the others among themselves in a circle.
@@ -114,8 +121,7 @@ class Lanes(Generic[T]):
             gone = len(items)
             settled = set(map(id, items))
             self._hand[hand] = (lane, [item for item in picked if id(item) not in settled])
-        # A feeder with more items than the lane has places reserves all of them; so fewer may be taken than come back.
-        lane.room.give(min(gone, lane.room.capacity - lane.room.free))
+        lane.give_back(gone)
 
     def prefer_others(self) -> None:
         """Let the next turn be another lane's than the first's, if any other has items."""
@@ -133,7 +139,7 @@ class Lanes(Generic[T]):
         dropped: list[T] = []
         for lane in self._lanes.values():
             dropped.extend(lane.items)
-            lane.room.give(min(len(lane.items), lane.room.capacity - lane.room.free))
+            lane.give_back(len(lane.items))
             lane.items.clear()
         return dropped
 
