@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Annotated, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from engine.config import schema
-from engine.observe.shown import Page
+from engine.observe.shown import Page, Tapping
 from engine.observe.status import Status
 from engine.runtime.http_server import Request, Response, Service, json_response, serve
 
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 class Controlled(Protocol):
-    """What the tree offers to who controls it."""
+    """What is offered to who controls the engine."""
 
     async def status(self) -> Status:
         """Return the engine at a glance."""
@@ -34,30 +34,16 @@ class Controlled(Protocol):
         """Return what came by one of ``sources`` or ``syncs``, or None if there is no such a one."""
 
 
-class Tapping(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page of the tap is to hold.
-
-    Attributes:
-        after: the number after which it begins.
-        limit: events at most.
-        wait: seconds to wait for the first.
-    """
-
-    after: int = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
-    wait: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
-
-
 class Control:
     """Answers who may ask; every change is logged.
 
     Args:
-        tree: what is controlled.
+        operator: what is asked.
         console: where to listen, and the token.
     """
 
-    def __init__(self, tree: Controlled, console: schema.Console) -> None:
-        self.tree = tree
+    def __init__(self, operator: Controlled, console: schema.Console) -> None:
+        self.operator = operator
         self.console = console
         self._bound = trio.Event()
         self._address = ""
@@ -87,7 +73,7 @@ class Control:
             return _refusal(401, "unauthorized", "show the console's token as: Authorization: Bearer TOKEN")
         match [request.method, *request.path.strip("/").split("/")]:
             case ["GET", "status"]:
-                return json_response(200, await self.tree.status())
+                return json_response(200, await self.operator.status())
             case ["POST", ("syncs" | "destinations") as kind, name, ("pause" | "resume") as change]:
                 return await self._change(kind, unquote(name), change)
             case ["GET", ("sources" | "syncs") as kind, name, "tap"]:
@@ -103,7 +89,7 @@ class Control:
         return hmac.compare_digest(shown.encode(), self.console.token.encode())
 
     async def _change(self, kind: str, name: str, change: str) -> Response:
-        make = self.tree.pause if change == "pause" else self.tree.resume
+        make = self.operator.pause if change == "pause" else self.operator.resume
         what = f"{kind.removesuffix('s')} '{name}'"
         if not await make(kind, name):
             return _refusal(404, "not_found", f"there is no {what} in the running configuration")
@@ -119,7 +105,7 @@ class Control:
         with trio.CancelScope() as scope:
             self._waiting.add(scope)
             try:
-                page = await self.tree.tap(kind, name, wanted)
+                page = await self.operator.tap(kind, name, wanted)
             finally:
                 self._waiting.discard(scope)
             if page is None:

@@ -24,11 +24,11 @@ import trio
 
 from actors import sender
 from actors.archiver import PLACES, Archiver
-from actors.control import Control, Tapping
+from actors.control import Control
 from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
-from actors.overview import overview
+from actors.operator import BY_OPERATOR, Operator
 from actors.reader import Reader
 from actors.receiver import Receiver
 from actors.receiver.doors import Door
@@ -36,13 +36,10 @@ from actors.receiver.intake import Intake, Terms
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
-from actors.tapped import Looker
 from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
 from engine.messages import Passed, Report, Span, Stretch
 from engine.observe.latency import Histogram
-from engine.observe.shown import Page
-from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan, SourcePlan
 from engine.plugin import Direct, Filed, Source
 from engine.runtime.bell import Bell
@@ -59,7 +56,7 @@ from engine.runtime.supervisor import Child, ChildEvent, Supervisor
 from engine.runtime.tls import server_context
 from engine.store.base import Store
 from engine.store.pages import Books
-from engine.store.start import Beginning, Paused, keep_paused
+from engine.store.start import Beginning
 
 RAW_EVENTS = 4096
 """Events that wait for a validator, as bytes; beyond them it lags, and reads the log."""
@@ -72,8 +69,6 @@ LANE_PLACES = 1024
 
 PLUGINS_CLOSE = 5.0
 """Seconds that destinations which do not speak HTTP have, together, to let go of what they hold."""
-
-BY_OPERATOR = "paused by an operator"
 
 log = structlog.get_logger()
 
@@ -105,7 +100,6 @@ class Tree:
         self.roll = roll
         self.wires: list[tuple[str, str]] = []
         self.bell = Bell()
-        self._pausing = trio.Lock()
         self.places = Room(PLACES)
         self.books = Books(beginning.cursors.values(), beginning.progress.values())
         self.reopened = {name: set(page.open) for name, page in beginning.progress.items()}
@@ -131,7 +125,8 @@ class Tree:
         self.intake = Intake(store, self.doors, beginning.seen, clock, new_id, _terms(plan))
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
         self.readers = self._made_readers()
-        self.control = Control(self, plan.config.console)
+        self.operator = Operator(self)
+        self.control = Control(self.operator, plan.config.console)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
         store.on_due = lambda _destination: self.bell.ring()
@@ -167,51 +162,6 @@ class Tree:
                     await each.destination.aclose()
                 except Exception as error:  # noqa: BLE001 - foreign code, and nothing is left that it could harm
                     log.warning("destination.close_failed", destination=name, error=repr(error))
-
-    async def status(self) -> Status:
-        """Return the engine at a glance."""
-        return await overview(self)
-
-    async def pause(self, kind: str, name: str) -> bool:
-        """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""
-        if kind == "syncs" and name in self.gates:
-            self.gates[name].close()
-        elif kind == "destinations" and name in self.ports:
-            self.ports[name].breaker.pause(BY_OPERATOR)
-        else:
-            return False
-        await self._keep_paused()
-        return True
-
-    async def resume(self, kind: str, name: str) -> bool:
-        """Let it go on from where it stood; return whether there is such a one."""
-        if kind == "syncs" and name in self.gates:
-            self.gates[name].open()
-        elif kind == "destinations" and name in self.ports:
-            self.ports[name].breaker.resume()
-            self.ports[name].breaker.probe_now()
-        else:
-            return False
-        await self._keep_paused()
-        return True
-
-    async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
-        """Return what came by one of ``sources`` or ``syncs``, as it is now; None if there is no such a one."""
-        sync = self.plan.syncs.get(name) if kind == "syncs" else None
-        door = self.doors.get(sync.source if sync else name if kind == "sources" else "")
-        if door is None:
-            return None
-        await door.tap.wait(wanted.after, wanted.wait)
-        missed, kept = door.tap.since(wanted.after, wanted.limit)
-        upto = kept[-1][0] if kept else door.tap.upto
-        looker = Looker(self.plan.sources[door.plan.name], sync, self.clock.wall())
-        return Page(upto=upto, missed=missed, seen=await looker.look(kept, self.store))
-
-    async def _keep_paused(self) -> None:
-        async with self._pausing:  # one after the other, each with what holds then: the last one stays
-            syncs = tuple(name for name, gate in self.gates.items() if gate.shut)
-            destinations = tuple(name for name, port in self.ports.items() if port.breaker.state == "paused")
-            await keep_paused(self.store, Paused(syncs=syncs, destinations=destinations))
 
     def _children(self) -> list[Child]:
         """Return all actors, sink first: started left to right, stopped right to left."""

@@ -166,7 +166,7 @@ class Demo:
 
         while True:
             all_sent = self._all_sent
-            self.status = await tree.status()
+            self.status = await tree.operator.status()
             draw(self.lines())
             if all_sent and self._fair():
                 self._rest.set()

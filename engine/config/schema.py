@@ -11,14 +11,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from engine.config.outward import Breaker as Breaker
+from engine.config.outward import Destination as Destination
+from engine.config.outward import EventType as EventType
+from engine.config.outward import Retry as Retry
+from engine.config.outward import Sync as Sync
+from engine.config.table import Count as Count
+from engine.config.table import Table as Table
 from engine.plugin import Secret
-from engine.units import Address, Backoff, Duration, Network, Rate, Size, Start, Wait
-
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The root of every table."""
+from engine.units import Address, Duration, Network, Rate, Size, Wait
 
 
 class Limits(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,85 +216,6 @@ class Window(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A reference: what is added up, or told apart."""
     fire: Literal["once"] = "once"
     """How often in one stretch."""
-
-
-class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[destinations.NAME.retry]`: how long and how often a delivery is tried (full jitter between attempts)."""
-
-    window: Duration = Duration("4h")
-    """From the first attempt; Segment's figure. Time the destination was down or told us to wait does not count."""
-    min_attempts: Count = 3
-    """At least so many attempts, however long they take."""
-    backoff: Backoff = Backoff("5s..5m")
-    """The longest wait before the second attempt, and the longest of all."""
-    max_age: Duration = Duration("72h")
-    """After this since receipt it is archived whatever happened."""
-
-
-class Breaker(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[destinations.NAME.breaker]`: when a destination counts as down."""
-
-    failures: Count = 20
-    """So many failed requests in a row."""
-    ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
-    """Or this share of at least 50 requests within a minute."""
-    probe: Wait = Wait("30s")
-    """How often one request tries whether it is up again."""
-
-
-class Destination(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """`[destinations.NAME]`: where to. Keys beside these are the plugin's own settings."""
-
-    type: str
-    """The plugin: ``webhook``, ``file``, ``log``, ``mock``, or one that is installed."""
-    rate: Rate | None = None
-    """Requests a second at most, for example ``"50/s"``."""
-    burst: Count | None = None
-    """Requests that may go at once after a quiet time; default: one second's worth."""
-    concurrency: Count = 4
-    """Requests in flight at once."""
-    timeout: Wait = Wait("10s")
-    """For one request, from connect to the reply's last byte."""
-    allow_private: bool = False
-    """Whether it may be on a loopback, link-local or private address."""
-    retry: Retry = Retry()
-    """How long and how often a delivery is tried."""
-    breaker: Breaker = Breaker()
-    """When it counts as down."""
-
-
-class EventType(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[syncs.NAME.event_types]]`: a filter, a mapping, and the kind of object at the destination."""
-
-    type: str = "custom"
-    """One of the destination's event types."""
-    name: str = ""
-    """Its name in payload keys and lists; default: its type, numbered if repeated."""
-    filter: str = ""
-    """Which events, for example ``event = "Order Completed"``; none takes every event."""
-    mapping: dict[str, Any] = {}
-    """Target = value; see the language page."""
-    properties_column: str | None = None
-    """A reference to an object (or JSON text) that becomes the base of the payload."""
-    when_missing_object: Literal["create", "update_only", "skip"] | None = None
-    """What to do when the object is not there, for destinations that know objects."""
-
-
-class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[syncs.NAME]`: one source to one destination."""
-
-    source: str
-    """The name of a source."""
-    destination: str
-    """The name of a destination."""
-    event_types: Annotated[tuple[EventType, ...], msgspec.Meta(min_length=1)]
-    """Tried in this order."""
-    match: Literal["first", "all"] = "first"
-    """Whether the first matching event type takes the event, or each."""
-    enabled: bool = True
-    """A disabled sync filters every event, reason ``disabled``; pausing keeps them instead."""
-    start: Start = Start("latest")
-    """Where a new sync begins: ``latest``, ``earliest``, or a time (ISO-8601)."""
 
 
 class Expect(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+
+class Tapping(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page of the tap is to hold.
+
+    Attributes:
+        after: the number after which it begins.
+        limit: events at most.
+        wait: seconds to wait for the first.
+    """
+
+    after: int = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    wait: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,9 +29,9 @@ async def started(nursery: trio.Nursery, judge):
     sink.judge = judge
     await nursery.start(sink.run)
     engine = await grow(nursery, BATCHES.format(port=sink.port))
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await engine.send(8)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     return engine, sink
 
 

@@ -77,7 +77,7 @@ async def test_a_router_that_always_dies_is_given_up_and_its_neighbours_go_on(nu
     engine = await grow(nursery, ORDERS + other)
     await engine.send(500)
     await trio.sleep(60)
-    status = await engine.tree.status()
+    status = await engine.tree.operator.status()
 
     assert {sync.name: (sync.state, sync.lag, sync.delivered) for sync in status.syncs} == {
         "orders": ("down", 500, 0),

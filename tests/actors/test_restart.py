@@ -158,16 +158,16 @@ async def test_where_a_new_sync_begins_is_remembered_before_it_has_done_anything
 
 async def test_what_was_paused_stays_paused(nursery, autojump_clock):
     first = await grow(nursery, ORDERS + OTHERS)
-    await first.tree.pause("syncs", "orders")
-    await first.tree.pause("destinations", "erp")
+    await first.tree.operator.pause("syncs", "orders")
+    await first.tree.operator.pause("destinations", "erp")
     await first.send(5)
     await first.crash()
     second = await grow(nursery, ORDERS + OTHERS, reopened(first.store))
     await trio.sleep(60)
     assert (second.desk("crm").calls, second.desk("erp").calls) == ([], [])
 
-    await second.tree.resume("syncs", "orders")
-    await second.tree.resume("destinations", "erp")
+    await second.tree.operator.resume("syncs", "orders")
+    await second.tree.operator.resume("destinations", "erp")
     await second.settled()
     assert (second.desk("crm").positions, second.desk("erp").positions) == ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
 
@@ -176,11 +176,11 @@ async def test_what_is_paused_at_the_same_time_stays_paused(nursery, autojump_cl
     first = await grow(nursery, ORDERS + OTHERS)
     async with trio.open_nursery() as at_once:
         for name in ("crm", "erp"):
-            at_once.start_soon(first.tree.pause, "destinations", name)
-            at_once.start_soon(first.tree.pause, "syncs", {"crm": "orders", "erp": "others"}[name])
+            at_once.start_soon(first.tree.operator.pause, "destinations", name)
+            at_once.start_soon(first.tree.operator.pause, "syncs", {"crm": "orders", "erp": "others"}[name])
     await first.crash()
     second = await grow(nursery, ORDERS + OTHERS, reopened(first.store))
-    status = await second.tree.status()
+    status = await second.tree.operator.status()
 
     assert [sync.state for sync in status.syncs] == ["paused"] * 2
     assert [destination.state for destination in status.destinations] == ["paused"] * 2

@@ -64,7 +64,7 @@ async def test_what_a_destination_s_outage_took_is_not_held_against_an_event_unt
     engine.desk().answer = always(503)
     await engine.send()
     await trio.sleep(2 * 3600)
-    assert (await engine.tree.status()).syncs[0].pending == 1
+    assert (await engine.tree.operator.status()).syncs[0].pending == 1
 
     status = await engine.settled(2 * 3600)
     [trouble] = await engine.archived()
@@ -95,10 +95,10 @@ async def test_a_retry_that_waits_for_hours_in_a_paused_destination_is_sent_once
     engine.desk().answer = always(500)
     await engine.send()
     await engine.desk().called(1)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await trio.sleep(2 * 3600)
     engine.desk().answer = always(200)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     status = await engine.settled()
 
     assert len(engine.desk().calls) == 2
@@ -111,9 +111,9 @@ async def test_retries_are_claimed_no_more_than_the_sender_has_room_for(nursery,
     engine.desk().answer = always(500)
     await engine.send(1500)
     await engine.desk().called(1500)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await trio.sleep(600)
-    status = await engine.tree.status()
+    status = await engine.tree.operator.status()
 
     assert status.syncs[0].pending == 1500
     assert 1000 < status.destinations[0].waiting <= 1024
@@ -141,11 +141,11 @@ async def test_due_retries_and_live_deliveries_take_turns(nursery, autojump_cloc
     engine.desk().answer = each(lambda delivery: 500 if delivery.position in failing else 200)
     await engine.send(20)
     await engine.desk().called(20)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     failing.clear()
     await engine.send(20)
     await trio.sleep(60)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     status = await engine.settled()
 
     kinds = ["due" if position <= 20 else "live" for position in engine.desk().positions[20:]]

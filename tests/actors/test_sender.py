@@ -29,7 +29,7 @@ async def test_a_destination_that_refuses_us_is_left_alone_probed_and_resumed(nu
     await engine.send(10)
     await trio.sleep(1)
     assert state(engine) == "attention"
-    [destination] = (await engine.tree.status()).destinations
+    [destination] = (await engine.tree.operator.status()).destinations
     assert destination.reason == "the destination refuses us (status 401): check its credentials"
 
     status = await engine.settled(300)
@@ -93,13 +93,13 @@ async def test_after_twenty_failures_only_probes_are_made_until_one_succeeds(nur
 async def test_what_is_paused_keeps_everything_and_goes_on_in_order(nursery, autojump_clock, kind):
     name = {"syncs": "orders", "destinations": "crm"}[kind]
     engine = await grow(nursery, ORDERS)
-    assert await engine.tree.pause(kind, name)
+    assert await engine.tree.operator.pause(kind, name)
     await engine.send(3000)
     await trio.sleep(3600)
     assert engine.desk().calls == []
     assert engine.tree.ports["crm"].lanes.waiting <= 1024
 
-    assert await engine.tree.resume(kind, name)
+    assert await engine.tree.operator.resume(kind, name)
     status = await engine.settled()
     assert engine.desk().positions == list(range(1, 3001))
     assert unbalanced(status) == []
@@ -108,8 +108,8 @@ async def test_what_is_paused_keeps_everything_and_goes_on_in_order(nursery, aut
 async def test_nobody_pauses_what_is_not_there(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
 
-    assert not await engine.tree.pause("syncs", "crm")
-    assert not await engine.tree.resume("destinations", "orders")
+    assert not await engine.tree.operator.pause("syncs", "crm")
+    assert not await engine.tree.operator.resume("destinations", "orders")
 
 
 async def test_a_request_that_hangs_is_a_time_out(nursery, autojump_clock):
@@ -179,7 +179,7 @@ async def test_a_sender_that_always_dies_is_given_up_and_its_events_wait(nursery
     engine = await grow(nursery, ORDERS + ORDERS.replace("orders", "others").replace("crm", "erp"))
     await engine.send(2000)
     await trio.sleep(60)
-    status = await engine.tree.status()
+    status = await engine.tree.operator.status()
 
     assert [(each.name, each.state) for each in status.destinations] == [("crm", "down"), ("erp", "closed")]
     assert [sync.delivered for sync in status.syncs] == [0, 2000]
@@ -189,10 +189,10 @@ async def test_a_sender_that_always_dies_is_given_up_and_its_events_wait(nursery
 
 async def test_what_waited_for_too_long_is_archived_and_not_sent(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS + RETRY + 'max_age = "1h"')
-    await engine.tree.pause("syncs", "orders")
+    await engine.tree.operator.pause("syncs", "orders")
     await engine.send(3)
     await trio.sleep(3601)
-    await engine.tree.resume("syncs", "orders")
+    await engine.tree.operator.resume("syncs", "orders")
     status = await engine.settled()
 
     assert engine.desk().calls == []

@@ -34,10 +34,10 @@ destination = "crm"
 
 async def test_syncs_that_share_a_destination_go_round(nursery, autojump_clock):
     engine = await grow(nursery, SHARED)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await engine.send(100)
     await trio.sleep(1)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     status = await engine.settled()
 
     syncs = [call.batch[0].sync for call in engine.desk().calls]
@@ -51,7 +51,7 @@ async def test_a_dead_destination_makes_its_sync_lag_and_writes_nothing(nursery,
     engine.desk("crm").answer = hang
     await engine.send(20_000)
     await trio.sleep(3600)
-    status = await engine.tree.status()
+    status = await engine.tree.operator.status()
 
     syncs = {sync.name: sync for sync in status.syncs}
     assert syncs["others"].delivered == 20_000
@@ -65,10 +65,10 @@ async def test_a_dead_destination_makes_its_sync_lag_and_writes_nothing(nursery,
 
 async def test_a_lagging_sync_catches_up_in_log_order(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await engine.send(10_000)
     await trio.sleep(1)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     await engine.send(1000)
     status = await engine.settled()
 
@@ -98,10 +98,10 @@ async def test_a_function_s_results_reach_a_sync_that_lags(nursery, autojump_clo
         "            if event['properties']['n'] % 3]\n"
     )
     engine = await grow(nursery, FUNCTION + ORDERS, folder=tmp_path)
-    await engine.tree.pause("destinations", "crm")
+    await engine.tree.operator.pause("destinations", "crm")
     await engine.send(6000)
     await trio.sleep(1)
-    await engine.tree.resume("destinations", "crm")
+    await engine.tree.operator.resume("destinations", "crm")
     status = await engine.settled()
 
     source = status.sources[0]

@@ -232,11 +232,11 @@ class Engine:
         Args:
             within: seconds of that clock after which the test fails.
         """
-        status = await self.tree.status()
+        status = await self.tree.operator.status()
         with trio.move_on_after(within):
             while not self._at_rest(status):
                 await trio.sleep(1.0)
-                status = await self.tree.status()
+                status = await self.tree.operator.status()
             return status
         raise AssertionError(f"not settled: {status}")
 
