@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from engine.config.schema import Config, Destination, Function, Source
 from engine.config.secrets import Secrets, redacted
 from engine.errors import ConfigError, Problem
 
-__all__ = ["Lines", "Loaded", "convert_settings", "load", "read", "redacted"]
+__all__ = ["Lines", "Loaded", "convert_settings", "load", "read", "read_tables", "redacted"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -128,6 +129,39 @@ def read(path: str | Path, *, env: Mapping[str, str] | None, read_file: ReadFile
         text=text,
         secrets=secrets,
         problems=in_order([*reader.problems, *problems], list(reader.texts)),
+    )
+
+
+def read_tables(
+    tables: dict[str, Any], folder: Path, *, env: Mapping[str, str] | None, read_file: ReadFile = Path.read_bytes
+) -> Loaded:
+    """Read a configuration that was read before: `Loaded.tables`, as a plan revision keeps them.
+
+    Its files need not be there any more, but for the functions' and those that secrets are in.
+
+    Args:
+        tables: all of it, merged; contracts have their events.
+        folder: what paths are relative to.
+        env: as for `load`.
+        read_file: returns a file's bytes.
+    """
+    name = "config.toml"
+    secrets = Secrets(env, folder, read_file)
+    lines = Lines(name)
+    for contract in tables.get("contracts", {}).values():
+        contract.pop("path", None)  # its events are here; a path beside them would be a fault
+    config, problems = _converted(tables, lines, secrets)
+    problems += References(tables, lines, secrets).check()
+    return Loaded(
+        file=name,
+        folder=folder,
+        config=config,
+        tables=tables,
+        lines=lines,
+        digest=hashlib.sha256(msgspec.json.encode(tables, order="sorted")).hexdigest(),
+        text="",
+        secrets=secrets,
+        problems=tuple(problems),
     )
 
 

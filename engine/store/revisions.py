@@ -1,0 +1,119 @@
+"""Which configuration was in force when: each that an engine ran with, as it was written, with where it took effect.
+
+Kept in Meta, the last `KEPT` of them: a slot each, and one page of heads to find them by. What decides an event is the
+revision in force where its router stood, which is what `Head.reached` is for: a sync that lags reads older events with
+a newer plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.errors import StoreError
+from engine.store.base import Store
+
+HEADS = "revisions"
+"""The Meta key of the heads, the oldest first, as JSON."""
+SLOT = "revision:{}"
+"""The Meta key of one revision; the slots are used in a circle."""
+KEPT = 64
+"""Revisions kept at most; older ones are forgotten."""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one revision from another.
+
+    Attributes:
+        number: from 1 on, without a gap.
+        position: the log's last position when it took effect.
+        at: epoch seconds when it took effect.
+        digest: of all texts it was made from, see `engine.config.load.Loaded.digest`.
+        reached: by sync, the highest position that was read with the revision before.
+    """
+
+    number: int
+    position: int
+    at: float
+    digest: str
+    reached: dict[str, int] = {}
+
+
+class Revision(Head, frozen=True, kw_only=True):
+    """One configuration. No secret was resolved: what was ``env:NAME`` in the file is that here.
+
+    Attributes:
+        text: config.toml and what it includes, one after another, as they were written.
+        tables: the same as tables, merged, contracts with the events of their files; function files are named only.
+            `engine.config.load.read_tables` makes a configuration of it.
+    """
+
+    text: str
+    tables: dict[str, Any]
+
+
+async def keep_revision(
+    store: Store,
+    now: float,
+    *,
+    digest: str,
+    text: str,
+    tables: Mapping[str, Any],
+    reached: Mapping[str, int],
+) -> Revision | None:
+    """Remember the configuration that takes effect now, unless it is the one that is in force; return what was kept.
+
+    After a crash in the middle it is there whole, or not at all; then it is kept at the next start.
+
+    Raises:
+        StoreError: somebody else keeps revisions at the same time; nothing was kept.
+    """
+    stored = await store.meta.get(HEADS)
+    heads = msgspec.json.decode(stored[0], type=list[Head]) if stored else []
+    if heads and heads[-1].digest == digest:
+        return None
+    revision = Revision(
+        number=heads[-1].number + 1 if heads else 1,
+        position=store.last,
+        at=now,
+        digest=digest,
+        reached=dict(reached),
+        text=text,
+        tables=dict(tables),
+    )
+    slot = SLOT.format(revision.number % KEPT)
+    before = await store.meta.get(slot)
+    if not await store.meta.put(slot, msgspec.json.encode(revision), before[1] if before else 0):
+        raise StoreError("the configuration was changed by somebody else at the same time; nothing was kept")
+    names = Head.__struct_fields__
+    head = Head(**{name: getattr(revision, name) for name in names})
+    if not await store.meta.put(HEADS, msgspec.json.encode([*heads, head][-KEPT:]), stored[1] if stored else 0):
+        raise StoreError("the configuration was changed by somebody else at the same time; nothing was kept")
+    return revision
+
+
+async def heads(store: Store) -> list[Head]:
+    """Return what is kept, the oldest first; the last is in force."""
+    stored = await store.meta.get(HEADS)
+    return msgspec.json.decode(stored[0], type=list[Head]) if stored else []
+
+
+async def revision(store: Store, number: int) -> Revision | None:
+    """Return one revision, or None if it is forgotten or never was."""
+    stored = await store.meta.get(SLOT.format(number % KEPT))
+    found = msgspec.json.decode(stored[0], type=Revision) if stored else None
+    return found if found and found.number == number else None
+
+
+async def revision_of(store: Store, sync: str, position: int) -> Revision | None:
+    """Return the revision with which *sync* read the event at *position*, or None if it is forgotten.
+
+    For an event that was not read yet it is the one in force.
+    """
+    number = 1  # what was before the first is the first's, which is forgotten once there are many
+    for head in await heads(store):
+        if head.reached.get(sync, head.position) < position:
+            number = head.number
+    return await revision(store, number)
