@@ -119,6 +119,7 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
     size = int(settings.retention.size)
     store = await open_store(settings.kind, data_folder(plan.loaded), reserve=int(settings.reserve), size=size)
     stack.push_async_callback(store.aclose)
+    clock.resume(max((one.received_at for one in await store.accepted(0.0, 1)), default=0.0))
     retention = Retention(
         age=settings.retention.age,
         size=size,

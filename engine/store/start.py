@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 
 import msgspec
 
+from engine.messages import State
 from engine.results import WindowState
-from engine.store.base import Change, Cursor, Progress, Retention, Store
+from engine.store.base import Change, Cursor, Progress, Retention, Selection, Store
 from engine.store.seen import Seen
 
 ADDRESSES = "addresses"
@@ -76,6 +78,7 @@ async def begin(
     gone = [page for key, page in known.items() if key not in wanted]
     removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
     await _readdress(store, wanted.values())
+    await _hasten(store, now)
     progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
     over = tuple(
@@ -114,6 +117,13 @@ async def _readdress(store: Store, wishes: Iterable[Wish]) -> None:
         if before.get(f"{wish.source} {wish.sync}", wish.destination) != wish.destination:
             await store.meta.readdress(wish.sync, wish.source, wish.destination)
     await store.meta.put(ADDRESSES, msgspec.json.encode(after), stored[1] if stored else 0)
+
+
+async def _hasten(store: Store, now: float) -> None:
+    """Let be due at once what was tried by a clock that ran ahead of today's: its moment may lie hours away."""
+    ahead = Selection(states=(State.RETRYING,), since=math.nextafter(now, math.inf), limit=1)
+    if await store.ledger.list(ahead):
+        await store.ledger.retry(ahead, now)
 
 
 async def _first(store: Store, wish: Wish) -> Progress:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.messages import Envelope, Logged
-from engine.store.base import Change, Cursor, Progress, Retention, Store
+from engine.store.base import Change, Cursor, Progress, Retention, Selection, Store
 from engine.store.opening import open_store
 from engine.store.seen import Seen
 from engine.store.start import Beginning, Paused, Wish, begin, keep_paused
+from tests.support.stores import trouble
 
 NOW = 10_000.0
 
@@ -71,6 +73,17 @@ async def test_what_is_paused_stays_paused(tmp_path) -> None:
     beginning = await begun(store, wish())
 
     assert (beginning.paused_syncs, beginning.paused_destinations) == ({"orders"}, {"crm"})
+
+
+async def test_what_was_tried_by_a_clock_that_ran_ahead_is_due_at_once(tmp_path) -> None:
+    store = await opened(tmp_path, ("shop", 100.0), ("shop", 200.0))
+    ahead = msgspec.structs.replace(trouble(1), last_at=NOW + 3600, due_at=NOW + 3700)
+    fine = msgspec.structs.replace(trouble(2), last_at=NOW - 10, due_at=NOW + 90)
+    await store.commit(Change(troubles=(ahead, fine)))
+    await begun(store, wish())
+    due = {one.position: one.due_at for one in await store.ledger.list(Selection())}
+
+    assert due == {1: NOW, 2: NOW + 90}
 
 
 async def test_the_door_remembers_what_was_accepted(tmp_path) -> None:
