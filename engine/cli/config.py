@@ -43,7 +43,7 @@ def put(app: App, house: House) -> None:
             config: The configuration file.
             json: Print JSON, for machines.
         """
-        from engine.cli.toml import as_toml  # noqa: PLC0415 - only where it is needed
+        from engine.config.toml_text import as_toml  # noqa: PLC0415 - only where it is needed
 
         plan, _ = read_plan(config, house, secrets=False)
         if json:

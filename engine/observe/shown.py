@@ -57,3 +57,45 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     upto: int
     missed: int = 0
     seen: tuple[Seen, ...] = ()
+
+
+class Took(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sync made of one event.
+
+    Attributes:
+        verdict: ``deliver``, ``filtered`` or ``archived``.
+        event_type: the one that took it, or "".
+        reason: one documented code, or "".
+    """
+
+    sync: str
+    verdict: str
+    event_type: str = ""
+    reason: str = ""
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a source as the console's debugger shows it: what came, and what every sync made of it.
+
+    Attributes:
+        seen: the event, with the source's verdict.
+        took: one for each sync and delivery; nothing where the event went no further.
+        raw: as it came.
+    """
+
+    seen: Seen
+    took: tuple[Took, ...] = ()
+    raw: str = ""
+
+
+class Looks(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at after a number.
+
+    Attributes:
+        upto: the number to ask for next.
+        skipped: events in between that were not looked at.
+    """
+
+    upto: int
+    skipped: int = 0
+    looked: tuple[Looked, ...] = ()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import h11
 import msgspec
@@ -68,6 +69,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return [word for part in values.split(",") if (word := part.strip().lower())]
 
 
+Feed: TypeAlias = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+"""Makes a body as it goes: given a function that sends a part, and waits until the client has room for it."""
+
+
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """What is answered. Content-Length is added, and Connection where it is needed.
 
@@ -75,11 +80,13 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         status: 200 to 599.
         headers: names and values, ASCII.
         body: whole; left out for HEAD, 204 and 304.
+        feed: makes the body instead, for as long as client and server stay; the connection ends with it.
     """
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+    feed: Feed | None = None
 
 
 class BadRequest(Exception):

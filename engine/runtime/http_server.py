@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from engine.runtime.http_connection import READ_SIZE
+from engine.runtime.http_feed import Line
 from engine.runtime.http_message import (
     BadRequest,
     Limits,
@@ -327,6 +328,11 @@ class Conversation:
 
     async def _respond(self, response: Response, *, last: bool = False) -> None:
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.headers]
+        if response.feed is not None:
+            head = h11.Response(status_code=response.status, headers=[*headers, (b"connection", b"close")], reason=b"")
+            line = Line(self._stream, self._http, self._limits.write, self._house.stop)
+            await line.feed(head, None if self._method == b"HEAD" else response.feed)
+            return
         bodiless = response.status in NO_CONTENT
         if not bodiless:
             headers.append((b"content-length", b"%d" % len(response.body)))

@@ -6,7 +6,7 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.toml import as_toml
+from engine.config.toml_text import as_toml
 
 SCALARS = st.one_of(
     st.booleans(),
