@@ -130,12 +130,14 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         message: what the destination said about this one.
         retry_after: seconds for which the destination asked to be left alone, or None; for a `Direct` one, whose
             answers have no headers. The longest of a batch counts, and paces the whole destination.
+        status: the HTTP status that the verdict was read from, or 0; the destination's own rules for it count first.
     """
 
     verdict: Verdict
     reason: str = ""
     message: str = ""
     retry_after: float | None = None
+    status: int = 0
 
 
 S = TypeVar("S", bound=Settings)
@@ -150,8 +152,8 @@ def by_status(status: int, message: str = "") -> Item:
     """
     verdict, reason = classify(status, None)
     if verdict is Verdict.DELIVERED:
-        return Item(verdict=verdict, message=message)
-    return Item(verdict=verdict, reason=reason, message=message or f"status {status}")
+        return Item(verdict=verdict, message=message, status=status)
+    return Item(verdict=verdict, reason=reason, message=message or f"status {status}", status=status)
 
 
 def idempotency_key(delivery: Delivery) -> str:

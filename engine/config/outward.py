@@ -9,6 +9,9 @@ import msgspec
 from engine.config.table import Count, Table
 from engine.units import Backoff, Duration, Rate, Start, Wait
 
+Status = Annotated[int, msgspec.Meta(ge=300, le=599)]
+"""An HTTP status that does not mean success."""
+
 
 class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[destinations.NAME.retry]`: how long and how often a delivery is tried (full jitter between attempts)."""
@@ -21,6 +24,12 @@ class Retry(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The longest wait before the second attempt, and the longest of all."""
     max_age: Duration = Duration("72h")
     """After this since receipt it is archived whatever happened."""
+    retry_on: tuple[Status, ...] = ()
+    """Further statuses that are tried again, for example ``[409]``; else 408, 423, 425, 429 and 5xx but 501, 505."""
+    archive_on: tuple[Status, ...] = ()
+    """Further statuses that are given up at once, for example ``[403]``; else 3xx and the other 4xx."""
+    pause_on: tuple[Status, ...] = ()
+    """Further statuses at which the destination waits for attention, for example ``[407]``; else 401 and 403."""
 
 
 class Breaker(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

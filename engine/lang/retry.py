@@ -9,11 +9,11 @@ from enum import StrEnum
 import msgspec
 
 RETRIED = frozenset({408, 423, 425, 429})
-"""4xx that time may heal; as RudderStack's and Segment's tables, with 423 and 425."""
+"""4xx that time may heal; Segment's table (408, 423, 429), with 425, which RFC 8470 says to send again."""
 NEVER = frozenset({501, 505})
-"""5xx that time does not heal: not implemented, version not supported."""
+"""5xx that time does not heal: not implemented (Segment, Vector: not tried again), version not supported."""
 PAUSED = frozenset({401, 403})
-"""Credentials: the destination's trouble, not the event's."""
+"""Credentials: the destination's trouble, not the event's. Peers discard here, which is what users complain of."""
 TOO_LARGE = 413
 LONGEST_WAIT = 3600.0
 """Seconds that a Retry-After may ask for; a longer one is cut, since a probe an hour costs nothing."""
@@ -31,17 +31,46 @@ class Verdict(StrEnum):
     """The request was too large: send halves."""
 
 
-def classify(status: int | None, error: str | None = None) -> tuple[Verdict, str]:
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """Statuses that one destination means otherwise than most; a status stands in one of them at most.
+
+    Attributes:
+        retry: tried again.
+        archive: given up at once; a batch is bisected first.
+        pause: the destination waits for attention.
+    """
+
+    retry: frozenset[int] = frozenset()
+    archive: frozenset[int] = frozenset()
+    pause: frozenset[int] = frozenset()
+
+    def of(self, status: int) -> tuple[Verdict, str] | None:
+        """Return the verdict and reason for *status*, or None if it is nothing special."""
+        if status in self.retry:
+            return Verdict.RETRY, f"status_{status}"
+        if status in self.archive:
+            return Verdict.ARCHIVE, f"rejected_{status}"
+        return (Verdict.PAUSE, f"rejected_{status}") if status in self.pause else None
+
+
+USUAL = Rules()
+"""No exceptions."""
+
+
+def classify(status: int | None, error: str | None = None, rules: Rules = USUAL) -> tuple[Verdict, str]:
     """Return the verdict for a whole request, and its reason code.
 
     Args:
         status: of the reply; None if nothing came back.
         error: what came instead, as ``ClassName: text``; time-outs are told from other network failures by their name.
+        rules: the destination's exceptions.
     """
     if status is None:
         return Verdict.RETRY, "timeout" if "Timeout" in (error or "").partition(":")[0] else "network"
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success
         return Verdict.DELIVERED, ""
+    if special := rules.of(status):
+        return special
     if status in PAUSED:
         return Verdict.PAUSE, f"rejected_{status}"
     if status == TOO_LARGE:
@@ -64,6 +93,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         cap: seconds between any two attempts, at most.
         max_age: seconds since receipt after which it is archived whatever happened.
         timeout: seconds for one request.
+        rules: statuses that mean something else here.
     """
 
     window: float = 4 * 3600.0
@@ -72,6 +102,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 300.0
     max_age: float = 72 * 3600.0
     timeout: float = 10.0
+    rules: Rules = USUAL
 
     def delay(self, attempt: int, roll: float) -> float:
         """Return seconds to wait after *attempt* (from 1) failed; *roll* is a number in [0, 1)."""

@@ -11,7 +11,7 @@ from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
 from engine.errors import PluginError
-from engine.lang.retry import RetryPolicy
+from engine.lang.retry import RetryPolicy, Rules
 from engine.plan.problems import Problems
 from engine.plugin import Destination, EventType, Limits
 from engine.registry import Registry
@@ -66,6 +66,7 @@ def compile_destination(name: str, kind: Kind, loaded: Loaded, problems: Problem
     made = _made(kind, name, loaded, problems)
     if made is None:
         return None
+    _check_rules(name, table.retry, problems)
     limits = made.bounds()
     rates = [float(rate) for rate in (table.rate, limits.rate) if rate is not None]
     rate = min(rates, default=None)
@@ -118,4 +119,17 @@ def _policy(table: schema.Destination) -> RetryPolicy:
         cap=retry.backoff.cap,
         max_age=float(retry.max_age),
         timeout=float(table.timeout),
+        rules=Rules(
+            retry=frozenset(retry.retry_on), archive=frozenset(retry.archive_on), pause=frozenset(retry.pause_on)
+        ),
     )
+
+
+def _check_rules(name: str, retry: schema.Retry, problems: Problems) -> None:
+    """Note statuses that are to mean two things."""
+    seen: dict[int, str] = {}
+    for key in ("retry_on", "archive_on", "pause_on"):
+        for status in getattr(retry, key):
+            if seen.setdefault(status, key) != key:
+                what = f"{status} stands in {seen[status]}, too"
+                problems.error(f"{join('destinations', name)}.retry.{key}", what, "keep one of them")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.lang.retry import RetryPolicy, Tried, Verdict, classify, exhausted, retry_after
+from engine.lang.retry import RetryPolicy, Rules, Tried, Verdict, classify, exhausted, retry_after
 
 HOUR = 3600.0
 NOW = 1795401970.0
@@ -40,6 +40,28 @@ NOW = 1795401970.0
 )
 def test_every_status_has_one_verdict(status, error, verdict, reason):
     assert classify(status, error) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "reason"),
+    [
+        (409, Verdict.RETRY, "status_409"),
+        (501, Verdict.RETRY, "status_501"),
+        (403, Verdict.ARCHIVE, "rejected_403"),
+        (500, Verdict.ARCHIVE, "rejected_500"),
+        (413, Verdict.ARCHIVE, "rejected_413"),
+        (407, Verdict.PAUSE, "rejected_407"),
+        (401, Verdict.PAUSE, "rejected_401"),
+        (404, Verdict.ARCHIVE, "rejected_404"),
+        (502, Verdict.RETRY, "status_502"),
+        (200, Verdict.DELIVERED, ""),
+        (None, Verdict.RETRY, "network"),
+    ],
+)
+def test_a_destination_may_mean_a_status_otherwise(status, verdict, reason):
+    rules = Rules(retry=frozenset({409, 501}), archive=frozenset({403, 413, 500}), pause=frozenset({407}))
+
+    assert classify(status, None, rules) == (verdict, reason)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,26 @@ def test_a_user_may_only_lower_the_service_s_rate(lines: str, rate: float, burst
     assert (crm.rate, crm.burst) == (rate, burst)
 
 
+def test_a_destination_has_its_own_reading_of_statuses() -> None:
+    crm = plan_of(f"{HEAD}retry = {{ retry_on = [409], archive_on = [403, 500], pause_on = [407] }}\n{SYNC}")
+
+    rules = crm.destinations["crm"].policy.rules
+    assert (rules.retry, rules.archive, rules.pause) == ({409}, {403, 500}, {407})
+
+
+def test_a_status_means_one_thing() -> None:
+    text = f"{HEAD}[destinations.crm.retry]\nretry_on = [409, 403]\narchive_on = [403]\npause_on = [403, 407]\n{SYNC}"
+
+    assert problems_of(text) == [
+        "8: destinations.crm.retry.archive_on: 403 stands in retry_on, too\n    keep one of them",
+        "9: destinations.crm.retry.pause_on: 403 stands in retry_on, too\n    keep one of them",
+    ]
+    assert problems_of(text.replace("407", "200"))[0] == (
+        "9: destinations.crm.retry.pause_on[1]: "
+        "expected a whole number of at least 300 and at most 599, got the number 200"
+    )
+
+
 def test_a_plan_knows_what_it_was_made_from() -> None:
     plan = plan_of(HEAD + SYNC)
 
