@@ -104,8 +104,6 @@ class Breaker:
         self._paused: str | None = None
         self._settled: State = "closed"  # the state that `since` speaks of
         self._since = clock.monotonic()
-        self._not_closed_since = math.inf
-        self._not_closed_before = 0.0
 
     @property
     def state(self) -> State:
@@ -123,11 +121,6 @@ class Breaker:
     def reason(self) -> str:
         """Why it is not closed, in words; "" if it is."""
         return self._reason if self._paused is None else self._paused
-
-    @property
-    def open_seconds(self) -> float:
-        """Seconds it was not closed, in all, up to now: time that a retry policy does not hold against events."""
-        return self._not_closed_before + max(0.0, self._clock.monotonic() - self._not_closed_since)
 
     @property
     def next_probe(self) -> float | None:
@@ -245,11 +238,6 @@ class Breaker:
         now = self._clock.monotonic()
         if after not in {"half_open", self._settled}:
             self._settled, self._since = after, now
-        if before == "closed":
-            self._not_closed_since = now
-        elif after == "closed":
-            self._not_closed_before += now - self._not_closed_since
-            self._not_closed_since = math.inf
         self._on_change(Change(before=before, after=after, reason=self.reason))
 
 
