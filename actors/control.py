@@ -11,9 +11,13 @@ import structlog
 import trio
 
 from engine.config import schema
+from engine.observe.metrics import CONTENT_TYPE
 from engine.observe.shown import Page, Tapping
 from engine.observe.status import Status
 from engine.runtime.http_server import Request, Response, Service, json_response, serve
+
+PROBES = {"/healthz": False, "/readyz": True}
+"""What is asked for health, and whether it must last for a while."""
 
 log = structlog.get_logger()
 
@@ -23,6 +27,12 @@ class Controlled(Protocol):
 
     async def status(self) -> Status:
         """Return the engine at a glance."""
+
+    async def metrics(self) -> bytes:
+        """Return it as Prometheus reads it."""
+
+    def unwell(self, *, ready: bool) -> tuple[str, str] | None:
+        """Return code and text of why no events are accepted (for a while, if *ready*), or None."""
 
     async def pause(self, kind: str, name: str) -> bool:
         """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""
@@ -69,11 +79,17 @@ class Control:
 
     async def answer(self, request: Request) -> Response:
         """Return the reply to *request*."""
+        if request.method == "GET" and request.path in PROBES:  # who probes has no token
+            wrong = self.operator.unwell(ready=PROBES[request.path])
+            return _refusal(503, *wrong) if wrong else json_response(200, {"status": "ok"})
         if not self._allowed(request):
             return _refusal(401, "unauthorized", "show the console's token as: Authorization: Bearer TOKEN")
         match [request.method, *request.path.strip("/").split("/")]:
             case ["GET", "status"]:
                 return json_response(200, await self.operator.status())
+            case ["GET", "metrics"]:
+                headers = (("content-type", CONTENT_TYPE),)
+                return Response(status=200, headers=headers, body=await self.operator.metrics())
             case ["POST", ("syncs" | "destinations") as kind, name, ("pause" | "resume") as change]:
                 return await self._change(kind, unquote(name), change)
             case ["GET", ("sources" | "syncs") as kind, name, "tap"]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.overview import overview
+from actors.overview import inside, overview
 from actors.tapped import Looker
+from engine.observe.metrics import exposition
 from engine.observe.shown import Page, Tapping
 from engine.observe.status import Status
 from engine.store.start import Paused, keep_paused
@@ -32,6 +33,15 @@ class Operator:
     async def status(self) -> Status:
         """Return the engine at a glance."""
         return await overview(self.tree)
+
+    async def metrics(self) -> bytes:
+        """Return the engine as Prometheus reads it."""
+        self.tree.pulse.look()
+        return exposition(await self.status(), inside(self.tree))
+
+    def unwell(self, *, ready: bool) -> tuple[str, str] | None:
+        """Return code and text of why no events are accepted (for a while, if *ready*), or None."""
+        return self.tree.receiver.unwell(ready=ready)
 
     async def pause(self, kind: str, name: str) -> bool:
         """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""

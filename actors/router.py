@@ -11,6 +11,7 @@ import msgspec
 
 from actors.follower import Follower, Reader
 from engine.messages import Delivery, Due, Event, Logged, Passed, Routed, Trouble
+from engine.observe.latency import Histogram
 from engine.plan import SourcePlan, SyncPlan
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
@@ -29,11 +30,13 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: what was read and opened; waits when full.
         lanes: of the destination's sender; the sync's own lane must have room first.
         gate: shut while the sync is paused.
+        latency: from receipt to here, of each batch's first event.
     """
 
     archiver: Inbox[Any]
     lanes: Lanes[Delivery | Due]
     gate: Gate
+    latency: Histogram = msgspec.field(default_factory=Histogram)
 
 
 class Router(Reader[Passed]):
@@ -71,6 +74,8 @@ class Router(Reader[Passed]):
         """Route every event of *passed*; wait for room before anything is reported or handed on."""
         await self.outlets.gate.wait()
         now = self.clock.wall()
+        if passed.events:
+            self.outlets.latency.add(now - passed.events[0].received_at)
         deliveries: list[Delivery] = []
         troubles: list[Trouble] = []
         filtered: Counter[str] = Counter()

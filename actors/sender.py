@@ -47,6 +47,7 @@ class Port(msgspec.Struct, kw_only=True):
         latency: per sync, from receipt to arrival at the first attempt.
         last_delivery: epoch seconds, per sync.
         last_success: epoch seconds of the last delivery that arrived.
+        sent: from receipt to the first attempt's start, of each batch's first delivery.
     """
 
     lanes: Lanes[Work]
@@ -56,6 +57,7 @@ class Port(msgspec.Struct, kw_only=True):
     latency: dict[str, Histogram]
     last_delivery: dict[str, float] = {}
     last_success: float = 0.0
+    sent: Histogram = msgspec.field(default_factory=Histogram)
 
     def close(self) -> None:
         """Let nothing more in; what waits can still be sent, unless the destination is not to be had."""
@@ -170,6 +172,8 @@ class Sender:
         await self.port.limiter.take()
         deliveries = [work_delivery(work) for work in part]
         at = self.clock.wall()
+        if not isinstance(part[0], Due):
+            self.port.sent.add(at - deliveries[0].received_at)
         outcome = await self._attempt(client, deliveries, at)
         if len(part) > 1 and outcome.divisible:
             self._note(outcome, deliveries, at)

@@ -29,6 +29,7 @@ from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
 from actors.operator import BY_OPERATOR, Operator
+from actors.pulse import Pulse
 from actors.reader import Reader
 from actors.receiver import Receiver
 from actors.receiver.doors import Door
@@ -99,6 +100,8 @@ class Tree:
         self.clock = clock
         self.roll = roll
         self.wires: list[tuple[str, str]] = []
+        self.stages = {stage: Histogram() for stage in ("validated", "routed")}
+        self.pulse = Pulse(clock)
         self.bell = Bell()
         self.places = Room(PLACES)
         self.books = Books(beginning.cursors.values(), beginning.progress.values())
@@ -211,8 +214,9 @@ class Tree:
         readers = [
             Child(name=f"reader.{name}", start=reader.run, stop=reader.stop) for name, reader in self.readers.items()
         ]
+        pulse = Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop)
         control = Child(name="control", start=self.control.run, stop=self.control.stop, drain=1.0)
-        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, control]
+        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, pulse, control]
 
     async def _archiver(self) -> None:
         await Archiver(self.reports, self.books, self.store, self.places, self.clock).run()
@@ -223,7 +227,9 @@ class Tree:
             self.spans[name], self.received[name], self.judged[name], validator_reader(source, self.store)
         )
         routers = tuple(self.offers[sync.name] for sync in self.plan.syncs.values() if sync.source == name)
-        outlets = ValidatorOutlets(archiver=self.reports, routers=routers, passed=self.passed[name])
+        outlets = ValidatorOutlets(
+            archiver=self.reports, routers=routers, passed=self.passed[name], latency=self.stages["validated"]
+        )
         await Validator(source, self.store, follower, outlets, self.runners[name]).run()
 
     async def _router(self, name: str) -> None:
@@ -231,7 +237,9 @@ class Tree:
         read = router_reader(self.plan.sources[sync.source], self.store, self.clock)
         follower = Follower(self.offers[name], self.passed[sync.source], self.routed[name], read)
         lanes = self.ports[sync.destination].lanes
-        outlets = RouterOutlets(archiver=self.reports, lanes=lanes, gate=self.gates[name])
+        outlets = RouterOutlets(
+            archiver=self.reports, lanes=lanes, gate=self.gates[name], latency=self.stages["routed"]
+        )
         await Router(sync, follower, outlets, self.clock, self.reopened[name]).run()
 
     async def _sender(self, plan: DestinationPlan) -> None:

@@ -11,6 +11,7 @@ import trio
 from actors.follower import Follower, Reader
 from actors.functions import Runner
 from engine.messages import Event, Judged, Logged, Passed, Result, Span, State, Trouble
+from engine.observe.latency import Histogram
 from engine.plan import SourcePlan
 from engine.plan.breaches import Samples
 from engine.plan.windows import View
@@ -27,11 +28,13 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: fates of the source's stages; waits when full.
         routers: one inbox per sync of the source; a full one lags.
         passed: how far this validator has come; moved before the routers are offered anything.
+        latency: from receipt to here, of each batch's first event.
     """
 
     archiver: Inbox[Any]
     routers: tuple[Inbox[Passed], ...]
     passed: Mark
+    latency: Histogram = msgspec.field(default_factory=Histogram)
 
 
 class _Fates(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +122,8 @@ class Validator(Reader[Span]):
         blocked = sum(trouble.state is State.BLOCKED for trouble in fates.troubles)
         failed = len(fates.troubles) - blocked
         now = self.clock.wall()
+        if span.events:
+            self.outlets.latency.add(now - span.events[0].envelope.received_at)
         # A flood of one violation is counted; what is kept of it are samples, of blocked events too.
         kept = [one for one in fates.violated if self._samples.keeps(one, now)]
         counted_only = {one.position for one in fates.violated} - {one.position for one in kept}

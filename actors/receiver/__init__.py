@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 import structlog
@@ -58,7 +59,7 @@ class Receiver:
         self._clock = clock
         self._posts = Posts(intake, sources)
         self._pages = Pages()
-        self._probes: dict[str, Callable[[], Response]] = {"/healthz": self._healthy, "/readyz": self._ready}
+        self._probes = {"/healthz": partial(self.unwell, ready=False), "/readyz": partial(self.unwell, ready=True)}
         self._streams: set[Stream] = set()
         self._stopping = trio.Event()
         self._listening = trio.Event()
@@ -123,20 +124,22 @@ class Receiver:
     async def _answer(self, request: Request) -> Response | None:
         probe = self._probes.get(request.path)
         if probe is not None and request.method in {"GET", "HEAD"}:
-            return probe()
+            return _health(probe())
         return self._pages.answer(request) or await self._posts.answer(request)
 
-    def _healthy(self) -> Response:
-        """Return 200 while events are accepted."""
-        if self._intake.failed is not None:
-            return problem(503, "store_failed", str(self._intake.failed))
-        if full := self._intake.store.usage().full:
-            return problem(503, "store_full", full)
-        return json_response(200, {"status": "ok"})
+    def unwell(self, *, ready: bool) -> tuple[str, str] | None:
+        """Return code and text of why no events are accepted, or None while they are.
 
-    def _ready(self) -> Response:
-        """Return 200 while events are accepted and will be for a while."""
-        return problem(503, "draining", "the receiver stops") if self._stopping.is_set() else self._healthy()
+        Args:
+            ready: whether they must be so for a while, too.
+        """
+        if ready and self._stopping.is_set():
+            return "draining", "the receiver stops"
+        if self._intake.failed is not None:
+            return "store_failed", str(self._intake.failed)
+        if full := self._intake.store.usage().full:
+            return "store_full", full
+        return None
 
     async def _open(self, upgrade: Upgrade) -> None:
         """Serve one connection that becomes a WebSocket."""
@@ -161,6 +164,11 @@ class Receiver:
             await stream.run()
         finally:
             self._streams.discard(stream)
+
+
+def _health(wrong: tuple[str, str] | None) -> Response:
+    """Return what a prober is told."""
+    return problem(503, *wrong) if wrong else json_response(200, {"status": "ok"})
 
 
 def _guest(request: Request) -> Guest:

@@ -19,6 +19,7 @@ from actors.receiver.quota import Quota
 from engine.errors import StoreError, StoreFull
 from engine.lang.envelope import Refusal, check
 from engine.messages import Envelope, Logged, Span
+from engine.observe.latency import Histogram
 from engine.observe.tap import Turned
 from engine.runtime.clock import Clock
 from engine.store.base import Done, Store
@@ -87,6 +88,8 @@ class Intake:
         """Why the store takes no more, for good; None while it does."""
         self.on_failure: Callable[[], None] = _nothing
         """Called when `failed` is set. Must not raise."""
+        self.latency = Histogram()
+        """From receipt to durable, of each submission."""
         self.clock = clock
         self._new_id = new_id
         self._max_event = terms.max_event
@@ -172,7 +175,9 @@ class Intake:
 
         def durable(error: BaseException | None) -> None:
             if error is None:
-                self.seen.commit(keys, self.clock.wall())
+                now = self.clock.wall()
+                self.latency.add(now - events[0].envelope.received_at)
+                self.seen.commit(keys, now)
                 if self._late:
                     _announce(door, events)
             else:

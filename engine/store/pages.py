@@ -34,6 +34,10 @@ class Page:
 class Books:
     """What was reported since the last `change`, and the pages it belongs to.
 
+    Attributes:
+        responses: (destination, status) to requests that ended so, since start.
+        troubled: (sync, state, reason) to ledger rows written so, since start.
+
     Args:
         cursors: as read at start.
         progress: as read at start, one for each sync of the plan.
@@ -44,6 +48,8 @@ class Books:
         self.syncs = {page.sync: Page(page) for page in progress}
         self.outcomes = 0
         self.places = 0
+        self.responses: Counter[tuple[str, int]] = Counter()
+        self.troubled: Counter[tuple[str, str, str]] = Counter()
         self._moved: set[str] = set()
         self._counts: Counter[tuple[str, str]] = Counter()
         self._troubles: dict[str, Trouble] = {}
@@ -142,14 +148,23 @@ class Books:
             self._count(f"sync:{sync}", "delivered", count)
         if message.attempt:
             self._attempts.append(message.attempt)
+            self.responses[message.attempt.destination, message.attempt.status] += 1
         self._settles.extend(message.settles)
+        for settle in message.settles:
+            if settle.trouble is not None:
+                self._note(settle.trouble)
         self._keep(message.troubles)
         self.outcomes += len(message.closed) + len(message.settles)
         self.places += message.places
 
     def _keep(self, troubles: Iterable[Trouble]) -> None:
         # Archived ones are counted by the store, which alone knows whether the row was there before: see Queue.commit.
-        self._troubles.update((trouble.id, trouble) for trouble in troubles)
+        for trouble in troubles:
+            self._troubles[trouble.id] = trouble
+            self._note(trouble)
+
+    def _note(self, trouble: Trouble) -> None:
+        self.troubled[trouble.sync, trouble.state.value, trouble.reason] += 1
 
     def _count(self, scope: str, name: str, count: int) -> None:
         if count:

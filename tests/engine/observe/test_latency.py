@@ -34,3 +34,12 @@ def test_merging_adds_up() -> None:
     one.merge(other)
 
     assert (one.count, one.most) == (2, 0.1)
+
+
+def test_how_many_did_not_exceed_a_bound_is_counted_up() -> None:
+    histogram = Histogram()
+    for ms in (0.001, 1, 4, 90, 5_000_000):
+        histogram.add(ms / 1000)
+
+    assert histogram.upto([1e-6, 0.0005, 0.005, 0.1, 10.0, 10_000.0]) == [0, 1, 3, 4, 4, 5]
+    assert histogram.total == pytest.approx(5000.095001)
