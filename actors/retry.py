@@ -84,5 +84,6 @@ def _due(claim: Claim) -> Due:
         first_at=trouble.first_at,
         excused=trouble.excused,
         replay=trouble.replay,
+        again_at=trouble.again_at,
     )
     return Due(delivery=delivery, token=claim.token, refused=trouble.reason == NEEDS_ATTENTION, last_at=trouble.last_at)

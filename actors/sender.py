@@ -12,8 +12,8 @@ import msgspec
 import structlog
 import trio
 
-from engine.lang.retry import RetryPolicy, Verdict
-from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled
+from engine.lang.retry import USUAL, RetryPolicy, Verdict
+from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled, State
 from engine.observe.latency import Histogram
 from engine.plan import DestinationPlan
 from engine.plugin import Direct, Item, Translator
@@ -27,6 +27,7 @@ from engine.runtime.http_client import HttpClient, tls_context
 from engine.runtime.lanes import Lanes
 from engine.runtime.limiter import Limiter
 from engine.runtime.room import Room
+from engine.runtime.suspects import Suspects
 from engine.store.outcome import KEPT, Outcome
 from engine.store.tally import Tally, Waits, Work, work_delivery
 
@@ -46,7 +47,8 @@ class Port(msgspec.Struct, kw_only=True):
         downtime: when it was not to be had.
         latency: per sync, from receipt to arrival at the first attempt.
         last_delivery: epoch seconds, per sync.
-        last_success: epoch seconds of the last delivery that arrived.
+        last_success: epoch seconds at which the last request began that brought a delivery there.
+        suspects: keys of deliveries that were answered badly since then.
         sent: from receipt to the first attempt's start, of each batch's first delivery.
     """
 
@@ -57,6 +59,7 @@ class Port(msgspec.Struct, kw_only=True):
     latency: dict[str, Histogram]
     last_delivery: dict[str, float] = {}
     last_success: float = 0.0
+    suspects: Suspects = msgspec.field(default_factory=Suspects)
     sent: Histogram = msgspec.field(default_factory=Histogram)
 
     def close(self) -> None:
@@ -108,6 +111,7 @@ class Sender:
         self.roll = roll
         self._chatty = log.is_enabled_for(logging.DEBUG)
         self._tls = tls_context() if isinstance(plan.destination, Translator) else None
+        self._alike = _by_payload(plan.alike) if plan.alike and plan.limits.batch > 1 else None
         self._reserved: dict[int, int] = {}
         """Per hand: places of the archiver that are reserved and not used yet."""
 
@@ -127,11 +131,10 @@ class Sender:
         try:
             while True:
                 await self.port.lanes.ready()
+                if self.plan.linger:
+                    await self.port.lanes.gather(self.plan.limits.batch, self.plan.linger)
                 admission = await self.port.breaker.admit()
-                if admission.probe:
-                    self.port.lanes.prefer_others()  # what failed last comes by the lane of what is due
-                limits = self.plan.limits
-                picked = self.port.lanes.pick(hand, limits.batch, _weigh, limits.batch_bytes)
+                picked = self._picked(hand, admission)
                 if picked:
                     await self._send_all(client, Held(hand=hand, admission=admission), picked)
                     self.port.lanes.done(hand)
@@ -143,6 +146,14 @@ class Sender:
             self.outlets.places.give(self._reserved.pop(hand, 0))  # of what a death left unsettled
             if client is not None:
                 await client.aclose()
+
+    def _picked(self, hand: int, admission: Admission) -> list[Work]:
+        """Return what goes into one request; none if another hand was quicker."""
+        limits = self.plan.limits
+        if admission.probe:
+            self.port.lanes.prefer_others()  # what failed last comes by the lane of what is due
+        most = 1 if admission.probe else limits.batch  # a probe harms, or blames, one and not a whole batch
+        return self.port.lanes.pick(hand, most, _weigh, limits.batch_bytes, self._alike)
 
     async def _send_all(self, client: HttpClient | None, held: Held, picked: list[Work]) -> None:
         """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
@@ -158,14 +169,14 @@ class Sender:
         """Return *picked* without what has waited too long, which is archived."""
         now = self.clock.wall()
         oldest = now - self.policy.max_age
-        old = [work for work in picked if work_delivery(work).received_at < oldest]
+        old = [work for work in picked if work_delivery(work).waits_since < oldest]
         if old:
             tally = Tally(self.policy, now, self.roll)
             for work in old:
                 tally.too_old(work)
             await self._tell(tally.settled(None))
             self._settled(held, old)
-        return [work for work in picked if work_delivery(work).received_at >= oldest] if old else picked
+        return [work for work in picked if work_delivery(work).waits_since >= oldest] if old else picked
 
     async def _send(self, client: HttpClient | None, held: Held, part: list[Work]) -> list[list[Work]]:
         """Make one request for *part* and report it; return the parts to send instead, if it was too much at once."""
@@ -175,16 +186,23 @@ class Sender:
         if not isinstance(part[0], Due):
             self.port.sent.add(at - deliveries[0].received_at)
         outcome = await self._attempt(client, deliveries, at)
-        if len(part) > 1 and outcome.divisible:
+        if len(part) > 1 and (outcome.divisible or (outcome.refused and self._one_is_to_blame(part))):
             self._note(outcome, deliveries, at)
             half = len(part) // 2
             return [part[:half], part[half:]]
         tally = self._tally(part, deliveries, outcome, at)
-        await self._tell(tally.settled(self._note(outcome, deliveries, at)))
+        settled = tally.settled(self._note(outcome, deliveries, at))
+        await self._tell(settled)
         self._settled(held, part)
+        new = self._suspect(settled)
         if not tally.own_fault:
-            self._inform(outcome, held.admission)
+            self._inform(outcome, held.admission, new=new)
         return []
+
+    def _one_is_to_blame(self, part: list[Work]) -> bool:
+        """Return whether others arrived since one of *part* was refused: then it is not our credentials."""
+        last = self.port.last_success
+        return any(isinstance(work, Due) and work.refused and last > work.last_at for work in part)
 
     async def _attempt(self, client: HttpClient | None, deliveries: list[Delivery], at: float) -> Outcome:
         """Return how one request went, whatever the plugin or the network did."""
@@ -199,13 +217,13 @@ class Sender:
             return Outcome.broken(error)
         reply = await self._exchange(client, request, url)
         if not reply.status:
-            return Outcome(reply=reply, request=request)
+            return Outcome(reply=reply, request=request, rules=self.policy.rules)
         try:
             items = destination.verdicts(reply, deliveries)
         except Exception as error:  # noqa: BLE001 - foreign code, as above; the reply stands
             log.warning("destination.verdicts_failed", destination=self.plan.name, error=repr(error))
             items = None
-        return Outcome(reply=reply, request=request, items=_fitting(items, deliveries))
+        return self._read(Outcome(reply=reply, request=request, items=_fitting(items, deliveries)))
 
     async def _exchange(self, client: HttpClient, request: Request, url: httpx.URL) -> Reply:
         started = self.clock.monotonic()
@@ -235,18 +253,25 @@ class Sender:
             except Exception as error:  # noqa: BLE001 - the contract: any exception is a network failure
                 text = f"{type(error).__name__}: {error}"
         reply = Reply(error=text, seconds=self.clock.monotonic() - started)
-        return Outcome(reply=reply, items=_fitting(items, deliveries))
+        return self._read(Outcome(reply=reply, items=_fitting(items, deliveries)))
+
+    def _read(self, outcome: Outcome) -> Outcome:
+        """Return *outcome* as this destination's own rules read its statuses."""
+        rules = self.policy.rules
+        return outcome if rules == USUAL else outcome.ruled(rules)
 
     def _tally(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> Tally:
         """Return what became of each delivery."""
         now = self.clock.wall()
         tally = Tally(self.policy, now, self.roll)
         told = self._pace(outcome, now)
+        waiting = not outcome.fine and self.port.lanes.waiting + self.port.lanes.in_hand > 1
         for work, item in zip(part, outcome.verdicts(deliveries), strict=True):
             down = self.port.downtime.within(_counted_from(work, at), now)
-            waits = Waits(down=down, told=told, last_success=self.port.last_success)
+            others = waiting or self.port.suspects.others(work_delivery(work).key)
+            waits = Waits(down=down, told=told, last_success=self.port.last_success, others=others)
             tally.add(work, item, outcome, waits)
-        self._observe(tally, now)
+        self._observe(tally, at, now)
         return tally
 
     def _settled(self, held: Held, part: Sequence[Work]) -> None:
@@ -261,17 +286,20 @@ class Sender:
                 await self.outlets.archiver.send(settled)
 
     def _pace(self, outcome: Outcome, now: float) -> float:
-        """Hold the whole destination back if it asked for that; return the seconds it asked for, or 0.0."""
-        asked = outcome.asked_wait(now)
-        if asked > 0:
-            self.port.limiter.pause_until(self.clock.monotonic() + asked)
-            self.port.downtime.add(now, now + asked)
-        return asked
+        """Hold the whole destination back if it asked for that or a quota is used up; return the seconds it asked."""
+        quiet = outcome.quiet(now)
+        if quiet > 0:
+            self.port.limiter.pause_until(self.clock.monotonic() + quiet)
+            self.port.downtime.add(now, now + quiet)
+        return outcome.asked_wait(now)
 
-    def _observe(self, tally: Tally, now: float) -> None:
+    def _observe(self, tally: Tally, at: float, now: float) -> None:
+        if tally.arrived:
+            self.port.last_success = at
         for delivery, first in tally.arrived:
-            self.port.last_success = self.port.last_delivery[delivery.sync] = now
-            if first and delivery.sync in self.port.latency:  # else the sync goes elsewhere since it was tried first
+            self.port.last_delivery[delivery.sync] = now
+            # Else the sync goes elsewhere since it was tried first, or a person sent it again long after.
+            if first and not delivery.again_at and delivery.sync in self.port.latency:
                 self.port.latency[delivery.sync].add(now - delivery.received_at)
 
     def _note(self, outcome: Outcome, deliveries: list[Delivery], at: float) -> Attempt:
@@ -299,14 +327,24 @@ class Sender:
         )
         return attempt
 
-    def _inform(self, outcome: Outcome, admission: Admission) -> None:
-        """Tell the breaker what the outcome says of the destination itself."""
+    def _suspect(self, settled: Settled) -> bool:
+        """Remember what was answered badly and is tried again; return whether any of it is new."""
+        troubles = [*settled.troubles, *(one.trouble for one in settled.settles if one.trouble)]
+        self.port.suspects.drop(one.key for one in troubles if one.state is not State.RETRYING)
+        return self.port.suspects.note(one.key for one in troubles if one.state is State.RETRYING)
+
+    def _inform(self, outcome: Outcome, admission: Admission, *, new: bool) -> None:
+        """Tell the breaker what the outcome says of the destination itself.
+
+        A 500 that one delivery meets again and again may be its own: what is not *new* does not open the breaker.
+        """
         breaker = self.port.breaker
         verdict = outcome.worst
         if verdict is Verdict.PAUSE:
             breaker.needs_attention(f"the destination refuses us ({outcome.error}): check its credentials")
-        elif verdict is Verdict.RETRY and outcome.reply.status != 429:  # noqa: PLR2004 - it is alive, and says so
-            breaker.failure(admission)
+        elif verdict is Verdict.RETRY and not outcome.limited(self.clock.wall()):
+            if new or outcome.absent or breaker.state != "closed":
+                breaker.failure(admission)
         else:
             breaker.success(admission)
 
@@ -328,6 +366,12 @@ class Sender:
         return HttpClient(
             allow_private=self.plan.allow_private, timeout=self.plan.timeout, tls=self._tls, max_body=KEPT
         )
+
+
+def _by_payload(alike: Callable[[bytes], object]) -> Callable[[Work], object]:
+    """Return what *alike* says of work; a payload that is passed over again and again is read once."""
+    kept = functools.lru_cache(maxsize=4096)(alike)
+    return lambda work: kept(work_delivery(work).payload)
 
 
 def _weigh(work: Work) -> int:

@@ -120,7 +120,8 @@ class Delivery(Message, frozen=True, kw_only=True):
         attempts: how many were made before this one.
         first_at: epoch seconds of the first attempt; 0.0 before it.
         excused: seconds since then in which the destination was open, paused or told us to wait.
-        replay: counts the replays with a changed payload; 0 for none.
+        replay: the number of the last replay that changed the payload, and with it the key; 0 for none.
+        again_at: epoch seconds at which a person asked for it again; its age counts from there. 0.0 if nobody did.
     """
 
     key: str
@@ -137,6 +138,12 @@ class Delivery(Message, frozen=True, kw_only=True):
     first_at: float = 0.0
     excused: float = 0.0
     replay: int = 0
+    again_at: float = 0.0
+
+    @property
+    def waits_since(self) -> float:
+        """Epoch seconds from which its age is counted: receipt, or when a person asked for it again."""
+        return self.again_at or self.received_at
 
     def body(self) -> dict[str, Any]:
         """Return the payload, decoded; a new dict at every call."""
@@ -211,6 +218,7 @@ class Trouble(Message, frozen=True, kw_only=True):
         request: the last request's head and body, at most 10 KiB; b"" if none was made.
         response: the last reply's head and body, at most 10 KiB.
         revision: the plan revision that made the payload.
+        replay, again_at: see `Delivery`.
     """
 
     id: str
@@ -240,6 +248,7 @@ class Trouble(Message, frozen=True, kw_only=True):
     response: bytes = b""
     revision: int = 0
     replay: int = 0
+    again_at: float = 0.0
 
 
 def trouble_id(position: int, key: str) -> str:

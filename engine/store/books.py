@@ -190,7 +190,9 @@ def matches(selection: Selection, trouble: Trouble) -> bool:
         and (not selection.destination or trouble.destination == selection.destination)
         and (not selection.states or trouble.state in selection.states)
         and (not selection.reason or trouble.reason == selection.reason)
+        and (not selection.stage or trouble.stage == selection.stage)
         and trouble.last_at >= selection.since
+        and (not selection.until or trouble.last_at <= selection.until)
         and selection.text.casefold() in searched(trouble)
     )
 
@@ -217,7 +219,9 @@ def retried(trouble: Trouble, now: float) -> Trouble | None:
         return msgspec.structs.replace(trouble, due_at=min(trouble.due_at, now))
     if trouble.state is not State.ARCHIVED or not trouble.payload:
         return None
-    return msgspec.structs.replace(trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0)
+    return msgspec.structs.replace(
+        trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0, again_at=now
+    )
 
 
 def discarded(trouble: Trouble, now: float) -> Trouble | None:

@@ -44,12 +44,14 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         down: seconds since the delivery's last attempt in which it was not to be had.
         told: seconds that the reply asked us to wait, or 0.0; such an attempt does not count.
-        last_success: epoch seconds of the last delivery that arrived there.
+        last_success: epoch seconds at which the request began whose deliveries were the last that arrived there.
+        others: whether something else waits for it, or was answered badly, too.
     """
 
     down: float = 0.0
     told: float = 0.0
     last_success: float = 0.0
+    others: bool = False
 
 
 class Tally:
@@ -85,7 +87,7 @@ class Tally:
             attempts=delivery.attempts + counts,
             first_at=delivery.first_at or self.now,
             excused=delivery.excused + waits.down,
-            received_at=delivery.received_at,
+            received_at=delivery.waits_since,
         )
         trouble = self._trouble(work, item, outcome, tried)
         reason, due_in = self._decide(work, item, tried, waits)
@@ -125,7 +127,7 @@ class Tally:
         if item.verdict in {Verdict.ARCHIVE, Verdict.SPLIT}:
             return item.reason or "rejected", None
         if item.verdict is Verdict.PAUSE:
-            alone = tried.attempts >= PROBES
+            alone = tried.attempts >= PROBES and not waits.others
             # Others arrived since it was refused: then it is refused for what it is, not for who we are.
             its_own = isinstance(work, Due) and work.refused and waits.last_success > work.last_at
             self.own_fault = self.own_fault or its_own
@@ -188,6 +190,7 @@ class Tally:
             error=error,
             payload=delivery.payload,
             replay=delivery.replay,
+            again_at=delivery.again_at,
         )
 
 

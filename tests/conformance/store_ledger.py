@@ -51,6 +51,7 @@ async def test_an_archived_row_is_listed_retried_and_delivered_under_its_id(open
     assert store.next_due("crm") == NOW + 7
     [claim] = await store.claim("crm", NOW + 7, 1)
     due = changed(before, state=State.RETRYING, attempts=0, excused=0.0, first_at=NOW + 7, due_at=NOW + 7)
+    due = changed(due, again_at=NOW + 7)
     assert claim.trouble == changed(due, event=b'{"n":1}')
     assert await store.commit(Change(settles=(settle(claim, Settlement.DONE),))) == (True,)
     assert await store.ledger.list(ALL) == []
@@ -109,7 +110,11 @@ async def test_many_rows_are_retried_and_discarded_at_once(opened_store: OpenedS
         (Selection(destination="erp"), [5, 2]),
         (Selection(states=(State.ARCHIVED, State.BLOCKED)), [4, 3, 1]),
         (Selection(reason="mapping_failed"), [3]),
+        (Selection(stage="mapping"), [3]),
+        (Selection(stage="send", destination="erp"), [5, 2]),
         (Selection(since=NOW - 20 + 4), [6, 5, 4]),
+        (Selection(until=NOW - 20 + 2), [2, 1]),
+        (Selection(since=NOW - 20 + 2, until=NOW - 20 + 3), [3, 2]),
         (Selection(text="ZOË"), [5]),
         (Selection(text="m3"), [3]),
         (Selection(text="% _"), []),
@@ -126,7 +131,7 @@ async def test_a_selection_takes_rows_where_every_part_holds(
     await opened_store.trouble(
         trouble(1, State.ARCHIVED),
         trouble(2, sync="refunds", destination="erp"),
-        trouble(3, State.ARCHIVED, reason="mapping_failed", error="no price"),
+        trouble(3, State.ARCHIVED, reason="mapping_failed", stage=Stage.MAPPING, error="no price"),
         trouble(4, State.BLOCKED, source="app", sync=""),
         trouble(5, destination="erp", error="zoë was refused"),
         trouble(6, sync="refunds"),

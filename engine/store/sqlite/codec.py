@@ -27,10 +27,18 @@ OPEN_HEAD = struct.Struct("<cIQ")
 KEY = 32
 """Hex digits of a delivery's key."""
 
+
+class _Staged(msgspec.Struct):
+    """What is wanted of a ledger row that is only looked at."""
+
+    stage: str
+
+
 _json = msgspec.json.Encoder()
 _pack = msgspec.msgpack.Encoder()
 _envelope = msgspec.json.Decoder(Envelope)
 _trouble = msgspec.msgpack.Decoder(Trouble)
+_staged = msgspec.msgpack.Decoder(_Staged)
 _result = msgspec.msgpack.Decoder(Result)
 _violated = msgspec.msgpack.Decoder(Violated)
 _window = msgspec.msgpack.Decoder(WindowState)
@@ -86,6 +94,11 @@ def trouble_values(trouble: Trouble) -> tuple[object, ...]:
 def trouble_of(blob: bytes) -> Trouble:
     """Return the trouble of a ledger row."""
     return _trouble.decode(blob)
+
+
+def stage_of(blob: bytes) -> str:
+    """Return the stage of a ledger row; it has no column, since few look for it."""
+    return _staged.decode(blob).stage
 
 
 def violated_values(one: Violated) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import pathlib
 import sqlite3
 
 from engine.errors import StoreError, StoreFull
-from engine.store.sqlite import migrations
+from engine.store.sqlite import codec, migrations
 
 FILE = "headrace.db"
 """The database, in the data folder; SQLite keeps two more files beside it while it is open."""
@@ -65,6 +65,7 @@ def connect(file: pathlib.Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,
         cached_statements=400,  # one for each size of group, see `writing.insert`
     )
+    connection.create_function("stage_of", 1, codec.stage_of, deterministic=True)
     if mode == "ro":
         connection.execute("PRAGMA query_only = ON")
     return connection

@@ -24,12 +24,14 @@ READ = """SELECT position, envelope, raw FROM log INDEXED BY log_by_source
 
 # Every part is in every statement, so that SQLite keeps it prepared; a walk from the newest row finds a page early.
 MATCHING = """last_at >= :since
+    AND (:until = 0.0 OR last_at <= :until)
     AND (:sync = '' OR sync = :sync)
     AND (:source = '' OR source = :source)
     AND (:destination = '' OR destination = :destination)
     AND (:reason = '' OR reason = :reason)
     AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
-    AND (:text = '' OR instr(text, :text))"""
+    AND (:text = '' OR instr(text, :text))
+    AND (:stage = '' OR stage_of(body) = :stage)"""
 
 PAGE = f"""SELECT body FROM troubles INDEXED BY troubles_listed WHERE {MATCHING} AND (last_at, id) < (:at, :after)
     ORDER BY last_at DESC, id DESC LIMIT :limit"""  # noqa: S608 - made of constants
@@ -85,6 +87,14 @@ def results(connection: sqlite3.Connection, positions: Iterable[int]) -> dict[in
         (codec.json_list(positions),),
     ).fetchall()
     return {position: codec.result_of(body) for position, body in found}
+
+
+def event(connection: sqlite3.Connection, position: int) -> Logged | None:
+    """Return the event at a position, or None."""
+    found = connection.execute(
+        "SELECT name, envelope, raw FROM log JOIN sources ON sources.id = log.source WHERE position = ?", (position,)
+    ).fetchone()
+    return codec.logged(position, *found) if found else None
 
 
 def raws(connection: sqlite3.Connection, positions: Iterable[int]) -> dict[int, bytes]:
@@ -276,6 +286,8 @@ def fact(connection: sqlite3.Connection, key: str) -> tuple[bytes, int] | None:
 def _wanted(selection: Selection) -> Mapping[str, object]:
     return {
         "since": selection.since,
+        "until": selection.until,
+        "stage": selection.stage,
         "sync": selection.sync,
         "source": selection.source,
         "destination": selection.destination,

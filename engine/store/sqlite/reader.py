@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Self, TypeVar
+
+import msgspec
 
 from engine.errors import StoreError
 from engine.messages import Attempt, Logged, Trouble
@@ -58,6 +60,20 @@ class Reader:
     def get(self, id: str) -> Trouble | None:  # noqa: A002 - the ledger's own word
         """Return one ledger row, or None."""
         return self._ask(partial(queries.troubles, ids=(id,))).get(id)
+
+    def ids(self, selection: Selection, limit: int) -> Iterator[str]:
+        """Yield the ids of all ledger rows that match, in the order in which they were made, read *limit* at a time."""
+        if selection.ids:
+            yield from (one.id for one in self.list(msgspec.structs.replace(selection, limit=len(selection.ids))))
+            return
+        seq, top = 0, self._ask(queries.top_seq)
+        while found := self._ask(partial(queries.sweep, selection=selection, span=(seq, top), limit=limit)):
+            yield from (row_id for _, row_id in found)
+            seq = found[-1][0]
+
+    def event(self, position: int) -> Logged | None:
+        """Return the event at a position, or None if the log let it go."""
+        return self._ask(partial(queries.event, position=position))
 
     def violations(self, wanted: Wanted) -> tuple[Violated, ...]:
         """Return the newest events that broke a contract and match, as `Violations.list`."""
