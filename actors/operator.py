@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.overview import inside, overview
+from actors.debugged import hits, look
+from actors.overview import inside, overview, reading
+from actors.rehearsal import rehearse
 from actors.tapped import Looker
 from engine.observe.metrics import exposition
-from engine.observe.shown import Page, Tapping
+from engine.observe.sampling import Reading
+from engine.observe.shown import Looking, Looks, Page, Tapping
 from engine.observe.status import Status
+from engine.plan import Plan
+from engine.plan.explained import Explained
+from engine.store.base import Selection
 from engine.store.start import Paused, keep_paused
 
 if TYPE_CHECKING:
@@ -77,6 +84,42 @@ class Operator:
         upto = kept[-1][0] if kept else door.tap.upto
         looker = Looker(self.tree.plan.sources[door.plan.name], sync, self.tree.clock.wall())
         return Page(upto=upto, missed=missed, seen=await looker.look(kept, self.tree.store))
+
+    async def look(self, source: str, wanted: Looking) -> Looks | None:
+        """Return the newest that came by a source, with every sync's verdict; None if there is no such source.
+
+        Raises:
+            LangError: the filter.
+        """
+        return await look(self.tree, source, wanted)
+
+    async def hits(self, source: str) -> Counter[tuple[str, str]]:
+        """Return how many of a source's last events each event type takes, by sync and name of the type."""
+        return await hits(self.tree, source)
+
+    async def explain(self, event: dict[str, Any], source: str | None) -> Explained:
+        """Return what would become of *event* if it came now; nothing is sent.
+
+        Raises:
+            HeadraceError: no such source, several and none is named, or a function that does not answer.
+        """
+        return await rehearse(self.tree, event, source)
+
+    async def reading(self) -> Reading:
+        """Return the counters that charts are made of."""
+        return await reading(self.tree)
+
+    def plan(self) -> Plan:
+        """Return what runs."""
+        return self.tree.plan
+
+    async def retry(self, selection: Selection) -> int:
+        """Send archived and waiting deliveries again, with their payloads as they are; return how many."""
+        return await self.tree.store.ledger.retry(selection, self.tree.clock.wall())
+
+    async def discard(self, selection: Selection) -> int:
+        """End archived and waiting deliveries for good; return how many. One in flight may still arrive."""
+        return await self.tree.store.ledger.discard(selection, self.tree.clock.wall())
 
     async def _keep_paused(self) -> None:
         async with self._pausing:  # one after the other, each with what holds then: the last one stays

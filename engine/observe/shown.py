@@ -88,6 +88,22 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     raw: str = ""
 
 
+class Looking(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at a source is to show: the newest that came after a number, never more than can be read.
+
+    Attributes:
+        after: the number after which it begins.
+        limit: events at most, the newest.
+        wait: seconds to wait for the first.
+        filter: shows only events for which this is true; "" shows all.
+    """
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    wait: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
+    filter: Annotated[str, msgspec.Meta(max_length=4000)] = ""
+
+
 class Looks(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at after a number.
 
@@ -99,3 +115,9 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
     upto: int
     skipped: int = 0
     looked: tuple[Looked, ...] = ()
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """How many entries of the ledger a command changed."""
+
+    count: int

@@ -22,23 +22,45 @@ from engine.plan.explained import Explained, Shown, Tried, Verdict, Walk
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.plugin import Translator
+from engine.results import Result
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def explain(plan: Plan, event: dict[str, Any], *, source: str | None, at: float) -> Explained:
+def explain(
+    plan: Plan, event: dict[str, Any], *, source: str | None, at: float, result: Result | None = None
+) -> Explained:
     """Return what would become of *event* if a client sent it now.
 
     Args:
-        plan: what decides; functions of the source are run.
+        plan: what decides; functions of the source are run, unless *result* is given.
         event: as a client sends it.
         source: which source it comes by; may be None if the plan has one only.
         at: epoch seconds, taken as the time of receipt and of the request.
+        result: what the functions made of what `before_functions` returned.
 
     Raises:
         HeadraceError: no such source, or several and none is named.
     """
-    return _Explanation(plan, _source(plan, source), at).of(event)
+    return _Explanation(plan, _source(plan, source), at, result).of(event)
+
+
+def before_functions(
+    plan: Plan, event: dict[str, Any], *, source: str | None, at: float
+) -> tuple[SourcePlan, Logged, dict[str, Any]] | None:
+    """Return the source and the event as its functions would get it; None if none would be asked.
+
+    Who must not wait for user code runs them elsewhere, and gives `explain` the result.
+
+    Raises:
+        HeadraceError: as `explain`.
+    """
+    found = _source(plan, source)
+    if not (found.has_functions and found.enabled) or check(event):
+        return None
+    logged = _Explanation(plan, found, at).logged(event)
+    examined = found.examine(logged, at)
+    return None if isinstance(examined, Trouble) else (found, logged, examined)
 
 
 def _source(plan: Plan, name: str | None) -> SourcePlan:
@@ -54,8 +76,9 @@ def _source(plan: Plan, name: str | None) -> SourcePlan:
 class _Explanation:
     """Walks one event through one source."""
 
-    def __init__(self, plan: Plan, source: SourcePlan, at: float) -> None:
+    def __init__(self, plan: Plan, source: SourcePlan, at: float, result: Result | None = None) -> None:
         self.plan = plan
+        self.result = result
         self.source = source
         self.at = at
         self.syncs = [sync for sync in plan.syncs.values() if sync.source == source.name]
@@ -69,10 +92,10 @@ class _Explanation:
             refused = f"source_disabled: source '{self.source.name}' is disabled"
         if refused:
             return self._ended(event, Verdict(name=contract), "blocked", refused.partition(":")[0], refused=refused)
-        logged = self._logged(event)
+        logged = self.logged(event)
         return self._examined(logged, normalise(event, logged.envelope), contract)
 
-    def _logged(self, event: dict[str, Any]) -> Logged:
+    def logged(self, event: dict[str, Any]) -> Logged:
         """Return *event* as the log would hold it; one without a messageId gets one made from its content."""
         raw = _encode(event)
         given = event.get("messageId")
@@ -94,7 +117,7 @@ class _Explanation:
         if not self.source.has_functions:
             events = self.source.events(logged, examined)
             return self._explained(examined, verdict, self._walks(events))
-        (result,) = self.source.transform([(logged, examined)])
+        (result,) = [self.result] if self.result else self.source.transform([(logged, examined)])
         if result.outcome == "failed":
             return self._ended(
                 examined, verdict, "archived", "function_failed", function_error=result.error, functions=()

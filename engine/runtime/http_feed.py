@@ -1,4 +1,4 @@
-"""An answer without an end, for who watches: a part at a time, as fast as the client reads, and no longer than it stays."""
+"""An answer without an end, for who watches: part by part, as fast as the client reads, while it stays."""
 
 from __future__ import annotations
 
