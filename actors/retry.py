@@ -85,5 +85,6 @@ def _due(claim: Claim) -> Due:
         excused=trouble.excused,
         replay=trouble.replay,
         again_at=trouble.again_at,
+        turn=trouble.turn,
     )
     return Due(delivery=delivery, token=claim.token, refused=trouble.reason == NEEDS_ATTENTION, last_at=trouble.last_at)

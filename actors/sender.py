@@ -5,29 +5,21 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import httpx
-import msgspec
 import structlog
 import trio
 
+from actors.port import Held, Outlets, Port
 from engine.lang.retry import USUAL, RetryPolicy, Verdict
 from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled, State
-from engine.observe.latency import Histogram
 from engine.plan import DestinationPlan
 from engine.plugin import Direct, Item, Translator
 from engine.runtime.actor import slots
-from engine.runtime.bell import Bell
-from engine.runtime.breaker import Admission, Breaker
-from engine.runtime.channel import Closed, Inbox
+from engine.runtime.breaker import Admission
+from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
-from engine.runtime.downtime import Downtime
 from engine.runtime.http_client import HttpClient, tls_context
-from engine.runtime.lanes import Lanes
-from engine.runtime.limiter import Limiter
-from engine.runtime.room import Room
-from engine.runtime.suspects import Suspects
 from engine.store.outcome import KEPT, Outcome
 from engine.store.tally import Tally, Waits, Work, work_delivery
 
@@ -35,63 +27,6 @@ log = structlog.get_logger()
 
 _url = functools.lru_cache(maxsize=256)(httpx.URL)
 """Parses the address of a request: 20 to 50 µs, and most destinations have one."""
-
-
-class Port(msgspec.Struct, kw_only=True):
-    """What belongs to a destination and outlives its sender.
-
-    Attributes:
-        lanes: what waits to be sent.
-        limiter: how fast; Retry-After pauses it.
-        breaker: whether at all.
-        downtime: when it was not to be had.
-        latency: per sync, from receipt to arrival at the first attempt.
-        last_delivery: epoch seconds, per sync.
-        last_success: epoch seconds at which the last request began that brought a delivery there.
-        suspects: keys of deliveries that were answered badly since then.
-        sent: from receipt to the first attempt's start, of each batch's first delivery.
-    """
-
-    lanes: Lanes[Work]
-    limiter: Limiter
-    breaker: Breaker
-    downtime: Downtime
-    latency: dict[str, Histogram]
-    last_delivery: dict[str, float] = {}
-    last_success: float = 0.0
-    suspects: Suspects = msgspec.field(default_factory=Suspects)
-    sent: Histogram = msgspec.field(default_factory=Histogram)
-
-    def close(self) -> None:
-        """Let nothing more in; what waits can still be sent, unless the destination is not to be had."""
-        self.lanes.close()
-        self.breaker.dismiss()
-
-
-class Outlets(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a sender's words go.
-
-    Attributes:
-        archiver: every outcome; never full for who has reserved places.
-        places: of the archiver; reserved before a request is made.
-        bell: of the retry scheduler; rung when the sender has room again.
-    """
-
-    archiver: Inbox[Any]
-    places: Room
-    bell: Bell
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What one slot holds while it sends.
-
-    Attributes:
-        hand: the slot's number: of its hand in the lanes.
-        admission: the breaker's.
-    """
-
-    hand: int
-    admission: Admission
 
 
 class Sender:

@@ -29,6 +29,8 @@ from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
 from actors.operator import BY_OPERATOR, Operator
+from actors.port import Outlets as SenderOutlets
+from actors.port import Port
 from actors.pulse import Pulse
 from actors.reader import Reader
 from actors.receiver import Receiver
@@ -243,10 +245,10 @@ class Tree:
         await Router(sync, follower, outlets, self.clock, self.reopened[name]).run()
 
     async def _sender(self, plan: DestinationPlan) -> None:
-        outlets = sender.Outlets(archiver=self.reports, places=self.places, bell=self.bell)
+        outlets = SenderOutlets(archiver=self.reports, places=self.places, bell=self.bell)
         await sender.Sender(plan, self.ports[plan.name], outlets, self.clock, self.roll).run()
 
-    def _port(self, plan: DestinationPlan) -> sender.Port:
+    def _port(self, plan: DestinationPlan) -> Port:
         """Return what belongs to a destination: lanes from its routers and the retry scheduler, and its pace."""
         syncs = [name for name, sync in self.plan.syncs.items() if sync.destination == plan.name]
         self.wires += [(feeder, f"sender.{plan.name}") for feeder in ("retry", *(f"router.{name}" for name in syncs))]
@@ -254,7 +256,7 @@ class Tree:
         thresholds = Thresholds(
             consecutive=plan.breaker.failures, ratio=plan.breaker.ratio, probe_every=float(plan.breaker.probe)
         )
-        return sender.Port(
+        return Port(
             lanes=Lanes(f"sender.{plan.name}", LANE, syncs, LANE_PLACES),
             limiter=Limiter(plan.rate, plan.burst, self.clock),
             breaker=Breaker(self.clock, thresholds, partial(self._breaker_changed, plan.name, downtime)),

@@ -122,6 +122,7 @@ class Delivery(Message, frozen=True, kw_only=True):
         excused: seconds since then in which the destination was open, paused or told us to wait.
         replay: the number of the last replay that changed the payload, and with it the key; 0 for none.
         again_at: epoch seconds at which a person asked for it again; its age counts from there. 0.0 if nobody did.
+        turn: a hash of what the sync is ordered by: one at a time of those with the same goes; "" is not ordered.
     """
 
     key: str
@@ -139,6 +140,7 @@ class Delivery(Message, frozen=True, kw_only=True):
     excused: float = 0.0
     replay: int = 0
     again_at: float = 0.0
+    turn: str = ""
 
     @property
     def waits_since(self) -> float:
@@ -211,7 +213,7 @@ class Trouble(Message, frozen=True, kw_only=True):
         status: the last HTTP status; 0 if there was none.
         error: one paragraph for a person: what failed and what to do.
         trace: the traceback of user code, or "".
-        due_at: epoch seconds of the next attempt while retrying; 0.0 otherwise.
+        due_at: epoch seconds of the next attempt while retrying, `NEVER` while parked; 0.0 otherwise.
         excused: see `Delivery.excused`.
         event: the original JSON and envelope are in the log; an archived entry carries its own copy of the JSON.
         payload: the mapped payload; b"" before the mapping.
@@ -219,6 +221,7 @@ class Trouble(Message, frozen=True, kw_only=True):
         response: the last reply's head and body, at most 10 KiB.
         revision: the plan revision that made the payload.
         replay, again_at: see `Delivery`.
+        turn: see `Delivery`; "" also for what a person asked for again, which is outside the order.
     """
 
     id: str
@@ -249,6 +252,11 @@ class Trouble(Message, frozen=True, kw_only=True):
     revision: int = 0
     replay: int = 0
     again_at: float = 0.0
+    turn: str = ""
+
+
+NEVER = 253_402_300_799.0
+"""Epoch seconds, the end of the year 9999: when a retrying row is due that is *parked*, that is, waits for its turn."""
 
 
 def trouble_id(position: int, key: str) -> str:

@@ -54,6 +54,10 @@ class Destination(Table, frozen=True, kw_only=True, forbid_unknown_fields=False)
     """Requests that may go at once after a quiet time; default: one second's worth."""
     concurrency: Count = 4
     """Requests in flight at once."""
+    batch_keys: tuple[str, ...] = ()
+    """References into the payload, for example ``["list_id"]``: one request holds only payloads with equal values."""
+    linger: Duration = Duration(0)
+    """How long a request waits for its batch to fill; 0 sends what is there, and load makes batches grow."""
     timeout: Wait = Wait("10s")
     """For one request, from connect to the reply's last byte."""
     allow_private: bool = False
@@ -96,3 +100,5 @@ class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A disabled sync filters every event, reason ``disabled``; pausing keeps them instead."""
     start: Start = Start("latest")
     """Where a new sync begins: ``latest``, ``earliest``, or a time (ISO-8601)."""
+    was: str = ""
+    """The name it had: a renamed sync keeps its place, its counts and what it has in the archive."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -10,11 +11,14 @@ import msgspec
 from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
-from engine.errors import PluginError
+from engine.errors import LangError, PluginError
+from engine.lang.path import getter, parse
 from engine.lang.retry import RetryPolicy, Rules
 from engine.plan.problems import Problems
 from engine.plugin import Destination, EventType, Limits
 from engine.registry import Registry
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 Kind: TypeAlias = type[Destination[Any]]
 """A destination plugin's class: what it takes is known without its settings."""
@@ -31,6 +35,8 @@ class DestinationPlan(msgspec.Struct, frozen=True, kw_only=True):
         rate: requests a second, or None for no limit.
         burst: requests that may go at once after a quiet time.
         concurrency: requests in flight at once.
+        alike: from a payload to what must be equal for all payloads of one request; None if nothing must.
+        linger: seconds that a request waits for its batch to fill.
         timeout: seconds for one request.
         allow_private: whether it may be on a loopback, link-local or private address.
         policy: how long and how often a delivery is tried.
@@ -45,6 +51,8 @@ class DestinationPlan(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None
     burst: int
     concurrency: int
+    alike: Callable[[bytes], object] | None = None
+    linger: float = 0.0
     timeout: float
     allow_private: bool
     policy: RetryPolicy
@@ -68,6 +76,10 @@ def compile_destination(name: str, kind: Kind, loaded: Loaded, problems: Problem
         return None
     _check_rules(name, table.retry, problems)
     limits = made.bounds()
+    if limits.batch == 1 and (table.batch_keys or table.linger):
+        key = "batch_keys" if table.batch_keys else "linger"
+        what = "does nothing: a request holds one delivery"
+        problems.warn(f"{join('destinations', name)}.{key}", what, "raise batch, or take this line out")
     rates = [float(rate) for rate in (table.rate, limits.rate) if rate is not None]
     rate = min(rates, default=None)
     return DestinationPlan(
@@ -79,6 +91,8 @@ def compile_destination(name: str, kind: Kind, loaded: Loaded, problems: Problem
         rate=rate,
         burst=table.burst or max(1, math.ceil(rate or 1)),
         concurrency=table.concurrency,
+        alike=_alike(name, table.batch_keys, problems),
+        linger=float(table.linger),
         timeout=float(table.timeout),
         allow_private=table.allow_private,
         policy=_policy(table),
@@ -123,6 +137,26 @@ def _policy(table: schema.Destination) -> RetryPolicy:
             retry=frozenset(retry.retry_on), archive=frozenset(retry.archive_on), pause=frozenset(retry.pause_on)
         ),
     )
+
+
+def _alike(name: str, references: Sequence[str], problems: Problems) -> Callable[[bytes], object] | None:
+    """Return what tells payloads of different requests apart, if any do."""
+    reads = []
+    for number, reference in enumerate(references):
+        try:
+            reads.append(getter(parse(reference)))
+        except LangError as error:
+            problems.lang(f"{join('destinations', name)}.batch_keys[{number}]", error)
+    if not reads:
+        return None
+
+    def values(payload: bytes) -> object:
+        body = msgspec.json.decode(payload)
+        found = [read(body) for read in reads]
+        # As JSON, 1 is neither true nor 1.0, and what is missing is neither null nor "".
+        return tuple(None if value is msgspec.UNSET else _encode(value) for value in found)
+
+    return values
 
 
 def _check_rules(name: str, retry: schema.Retry, problems: Problems) -> None:

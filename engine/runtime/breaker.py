@@ -235,9 +235,8 @@ class Breaker:
         after = self.state
         if after == before:
             return
-        now = self._clock.monotonic()
         if after not in {"half_open", self._settled}:
-            self._settled, self._since = after, now
+            self._settled, self._since = after, self._clock.monotonic()
         self._on_change(Change(before=before, after=after, reason=self.reason))
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+import trio
 from trio.lowlevel import ParkingLot
 
 from engine.runtime.channel import Closed
@@ -56,6 +57,7 @@ class Lanes(Generic[T]):
         self._turn_of_first = True
         self._hand: dict[int, tuple[Lane[T], list[T]]] = {}
         self._takers = ParkingLot()
+        self._lingering = ParkingLot()
 
     def __getitem__(self, name: str) -> Lane[T]:
         """Return the lane of that name."""
@@ -81,6 +83,8 @@ class Lanes(Generic[T]):
             raise Closed(self.name)
         self._lanes[name].items.extend(items)
         self._takers.unpark()  # one hand may take them all; if not, it wakes the next
+        if self._lingering:
+            self._lingering.unpark_all()
 
     async def ready(self) -> None:
         """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
@@ -93,21 +97,41 @@ class Lanes(Generic[T]):
                 raise Closed(self.name)
             await self._takers.park()
 
-    def pick(self, hand: int, most: int, weigh: Callable[[T], int], heaviest: float = math.inf) -> list[T]:
+    async def gather(self, most: int, seconds: float) -> None:
+        """Give what waits up to *seconds* to become *most* items; a closed one gathers nothing more."""
+        with trio.move_on_after(seconds):
+            while self.waiting < most and not self.closed:
+                await self._lingering.park()
+
+    def pick(
+        self,
+        hand: int,
+        most: int,
+        weigh: Callable[[T], int],
+        heaviest: float = math.inf,
+        alike: Callable[[T], object] | None = None,
+    ) -> list[T]:
         """Take up to *most* items of one lane, weighing at most *heaviest* together, into *hand*; [] if none waits.
 
-        The first item is taken whatever it weighs.
+        The first item is taken whatever it weighs. With *alike*, others are taken only if it says the same of them as
+        of the first; those that it passes over stay where they are, and the order among equals stays, too.
         """
         lane = self._choose()
         if lane is None:
             return []
-        picked = [lane.items.popleft()]
-        weight = weigh(picked[0])
+        first = lane.items.popleft()
+        wanted = alike(first) if alike else None
+        picked, passed, weight = [first], [], weigh(first)
         while lane.items and len(picked) < most:
-            weight += weigh(lane.items[0])
+            item = lane.items[0]
+            if alike and alike(item) != wanted:
+                passed.append(lane.items.popleft())
+                continue
+            weight += weigh(item)
             if weight > heaviest:
                 break
             picked.append(lane.items.popleft())
+        lane.items.extendleft(reversed(passed))
         self._hand[hand] = (lane, picked)
         if self.waiting:
             self._takers.unpark()
@@ -147,6 +171,7 @@ class Lanes(Generic[T]):
         """Let nothing more in; what waits can still be picked."""
         self.closed = True
         self._takers.unpark_all()
+        self._lingering.unpark_all()
 
     def _choose(self) -> Lane[T] | None:
         """Return the lane whose turn it is, of those that have items."""

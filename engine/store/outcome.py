@@ -9,12 +9,15 @@ from typing import Self
 import msgspec
 
 from engine.errors import PluginError
-from engine.lang.retry import Verdict, classify, retry_after
+from engine.lang.pacing import asked_wait, spent_wait
+from engine.lang.retry import USUAL, Rules, Verdict, classify
 from engine.messages import Delivery, Reply, Request
 from engine.plugin import Item
 
 KEPT = 10 * 1024
 """Bytes of a request and of a reply that a failure keeps."""
+ABSENT = frozenset({"network", "timeout", "status_408", "status_429", "status_502", "status_503", "status_504"})
+"""Reasons that speak of a service which is away, whatever was sent; a 500 may be what one event does to it."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,12 +28,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         request: None if none was made.
         items: what the plugin said of each delivery; None lets the status decide for all.
         trace: the traceback of plugin code that failed before a request existed.
+        rules: statuses that this destination means otherwise.
     """
 
     reply: Reply
     request: Request | None = None
     items: tuple[Item, ...] | None = None
     trace: str = ""
+    rules: Rules = USUAL
 
     @classmethod
     def broken(cls, error: Exception) -> Self:
@@ -50,7 +55,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return Verdict.ARCHIVE, "request_failed"
         if not self.reply.status and not self.reply.error:
             return Verdict.DELIVERED, ""
-        return classify(self.reply.status or None, self.reply.error)
+        return classify(self.reply.status or None, self.reply.error, self.rules)
 
     @property
     def worst(self) -> Verdict:
@@ -63,14 +68,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return Verdict.RETRY if verdicts == {Verdict.RETRY} else Verdict.DELIVERED
 
     def asked_wait(self, now: float) -> float:
-        """Return the seconds for which the destination asked to be left alone; 0.0 if it did not.
-
-        Only 429 and 503 ask: other statuses with the header mean something else (RFC 9110, 10.2.3).
-        """
+        """Return the seconds for which the destination, refusing, asked to be left alone; 0.0 if it did not."""
         items = max((item.retry_after or 0.0 for item in self.items or ()), default=0.0)
-        if self.reply.status not in {429, 503}:
-            return items
-        return max(items, retry_after(self.reply.header("retry-after") or "", now) or 0.0)
+        return max(items, asked_wait(self.reply.status, self.reply.headers, now))
+
+    def quiet(self, now: float) -> float:
+        """Return the seconds for which nothing should be sent: asked for, or since a quota is used up."""
+        return max(self.asked_wait(now), spent_wait(self.reply.headers, now))
+
+    @property
+    def absent(self) -> bool:
+        """Whether it speaks against the destination whatever was sent: no reply, or the status of a service away."""
+        reasons = {item.reason for item in self.items} if self.items else {self.verdict[1]}
+        return reasons <= ABSENT
+
+    def limited(self, now: float) -> bool:
+        """Whether it only asked for less: it is alive, says when to come again, and is left alone until then."""
+        reasons = {item.reason for item in self.items} if self.items else {self.verdict[1]}
+        return reasons == {"status_429"} and self.asked_wait(now) > 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether a whole request met 401 or 403, without a word on which delivery it was."""
+        return not self.items and self.verdict[0] is Verdict.PAUSE
 
     @property
     def divisible(self) -> bool:
@@ -101,6 +121,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         verdict, reason = self.verdict
         return (Item(verdict=verdict, reason=reason, message=self.reply.error),) * len(deliveries)
 
+    def ruled(self, rules: Rules) -> Outcome:
+        """Return the outcome as *rules* read it, the items that have a status of their own, too."""
+        items = self.items and tuple(_ruled(item, rules) for item in self.items)
+        return msgspec.structs.replace(self, rules=rules, items=items)
+
     def sent(self) -> bytes:
         """Return the head and the beginning of the body of the request, as text; b"" if none was made."""
         if self.request is None:
@@ -114,3 +139,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             return b""
         lines = [str(self.reply.status), *(f"{key}: {value}" for key, value in self.reply.headers)]
         return ("\n".join(lines).encode() + b"\n\n" + self.reply.body)[:KEPT]
+
+
+def _ruled(item: Item, rules: Rules) -> Item:
+    special = rules.of(item.status)
+    return msgspec.structs.replace(item, verdict=special[0], reason=special[1]) if special else item

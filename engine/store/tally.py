@@ -191,6 +191,7 @@ class Tally:
             payload=delivery.payload,
             replay=delivery.replay,
             again_at=delivery.again_at,
+            turn=delivery.turn,
         )
 
 

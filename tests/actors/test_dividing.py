@@ -82,6 +82,40 @@ async def test_what_time_heals_is_not_divided(nursery):
     assert unbalanced(status) == []
 
 
+async def test_a_quota_that_is_used_up_holds_all_events_back_though_all_is_well(nursery):
+    spent = (("ratelimit", '"burst";r=0;t=1'), ("ratelimit-policy", '"burst";q=1;w=1'))
+    replies = [Reply(status=200, headers=spent), Reply(status=200)]
+    sink = Sink()
+    sink.judge = lambda _body: replies.pop(0) if len(replies) > 1 else replies[0]
+    await nursery.start(sink.run)
+    engine = await grow(nursery, BATCHES.format(port=sink.port).replace("batch = 8", "batch = 2"))
+    await engine.tree.operator.pause("destinations", "crm")
+    await engine.send(6)
+    await engine.tree.operator.resume("destinations", "crm")
+    status = await engine.settled()
+
+    at = list(dict.fromkeys(moments(sink)))
+    assert at[1] - at[0] >= 1.0
+    assert (status.syncs[0].delivered, len(sink.arrivals)) == (6, 6)
+
+
+async def test_a_status_that_this_destination_means_otherwise_is_tried_again_and_divides_nothing(nursery):
+    replies = [Reply(status=409), Reply(status=200)]
+    sink = Sink()
+    sink.judge = lambda _body: replies.pop(0) if len(replies) > 1 else replies[0]
+    await nursery.start(sink.run)
+    rules = 'retry = { retry_on = [409], backoff = "1ms..1ms" }\n[syncs.orders]'
+    engine = await grow(nursery, BATCHES.format(port=sink.port).replace("[syncs.orders]", rules, 1))
+    await engine.tree.operator.pause("destinations", "crm")
+    await engine.send(8)
+    await engine.tree.operator.resume("destinations", "crm")
+    status = await engine.settled()
+
+    assert [each.number for each in sink.arrivals][:8] == list(range(1, 9))
+    assert len(sink.arrivals) == 16
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (8, 0)
+
+
 async def test_a_mapping_that_fails_archives_its_own_event_type_only(nursery, autojump_clock):
     text = """
     [destinations.crm]

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 import trio
 
+from engine.config import schema
 from engine.config.describe import docs
 from engine.plugin import (
     Delivery,
@@ -114,7 +115,7 @@ def its_settings_are_documented(example: Example, place: Path) -> None:
 
 
 def its_settings_do_not_repeat_the_engine_s_keys(example: Example, place: Path) -> None:
-    taken = {"type", "rate", "burst", "concurrency", "timeout", "allow_private", "retry", "breaker"}
+    taken = set(schema.Destination.__struct_encode_fields__)
 
     assert taken.isdisjoint(example.plugin.Settings.__struct_encode_fields__)
 

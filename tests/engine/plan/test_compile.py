@@ -10,6 +10,7 @@ from engine.errors import ConfigError
 from engine.lang.retry import RetryPolicy
 from engine.plan import compile_plan
 from engine.plugin import Limits, Secret
+from tests.support.grown import shop_plan
 from tests.support.plans import HEAD, REGISTRY, Box, plan_of, problems_of, told
 
 SYNC = '[syncs.s]\nsource = "shop"\ndestination = "crm"\nevent_types = [{}]\n'
@@ -60,6 +61,26 @@ def test_a_destination_has_its_own_reading_of_statuses() -> None:
 
     rules = crm.destinations["crm"].policy.rules
     assert (rules.retry, rules.archive, rules.pause) == ({409}, {403, 500}, {407})
+
+
+def test_payloads_of_one_request_may_have_to_agree() -> None:
+    alike = plan_of(f"{HEAD}batch_keys = ['list.id', 'kind']\nlinger = '20ms'\n{SYNC}").destinations["crm"].alike
+    assert alike
+    told_apart = [b'{"list":{"id":1}}', b'{"list":{"id":"1"}}', b'{"list":{"id":true}}', b'{"list":{"id":null}}', b"{}"]
+
+    assert alike(b'{"list":{"id":1},"kind":{"a":1,"b":2},"n":1}') == alike(b'{"kind":{"b":2,"a":1},"list":{"id":1}}')
+    assert len({alike(payload) for payload in told_apart}) == len(told_apart)
+    assert plan_of(HEAD + SYNC).destinations["crm"].alike is None
+
+
+def test_what_does_nothing_in_a_batch_of_one_is_told() -> None:
+    crm = '[destinations.crm]\ntype = "webhook"\nurl = "https://crm.test/"\nbatch_keys = ["id"]\n'
+    [problem] = shop_plan(crm + SYNC).warnings
+
+    assert (problem.where, problem.what) == (
+        "destinations.crm.batch_keys",
+        "does nothing: a request holds one delivery",
+    )
 
 
 def test_a_status_means_one_thing() -> None:

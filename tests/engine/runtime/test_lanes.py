@@ -130,6 +130,52 @@ def test_dropping_empties_the_lanes_and_frees_their_places() -> None:
     assert (made.waiting, made["orders"].room.free, made["due"].room.free) == (0, 10, 10)
 
 
+@pytest.mark.parametrize(
+    ("items", "most", "heaviest", "picked"),
+    [
+        (["a1", "b1", "a2", "c1", "b2", "a3"], 9, 99, [["a1", "a2", "a3"], ["b1", "b2"], ["c1"]]),
+        (["a1", "b1", "a2", "c1", "b2", "a3"], 2, 99, [["a1", "a2"], ["b1", "b2"], ["c1"], ["a3"]]),
+        (["a1", "b1", "a2", "c1", "b2", "a3"], 9, 4, [["a1", "a2"], ["b1", "b2"], ["c1"], ["a3"]]),
+        (["a1", "b1", "a22222", "a3"], 9, 5, [["a1"], ["b1"], ["a22222"], ["a3"]]),
+    ],
+)
+def test_alike_items_are_picked_together_and_keep_their_order(items, most, heaviest, picked) -> None:
+    made = lanes()
+    put(made, "orders", *items)
+    found = []
+    while taken := made.pick(0, most, len, heaviest, lambda item: item[0]):
+        found.append(taken)
+        made.done(0)
+
+    assert found == picked
+    assert made["orders"].room.free == 10
+
+
+async def test_who_gathers_waits_for_enough_or_for_so_long_and_not_once_it_is_closed(nursery, autojump_clock) -> None:
+    made = lanes()
+    ended: list[float] = []
+
+    async def gather() -> None:
+        await made.gather(3, 10.0)
+        ended.append(trio.current_time())
+
+    put(made, "orders", *"ab")
+    nursery.start_soon(gather)
+    await trio.sleep(4)
+    put(made, "due", "1")
+    await trio.sleep(1)
+    assert ended == [4.0]
+    picks(made)
+    await gather()
+    assert ended[1:] == [15.0]
+    nursery.start_soon(gather)
+    await trio.sleep(1)
+    made.close()
+    await trio.sleep(1)
+
+    assert ended[2:] == [16.0]
+
+
 async def test_one_hand_is_woken_for_what_one_hand_can_take_and_wakes_the_next_for_the_rest(autojump_clock) -> None:
     made = lanes()
     woken: list[tuple[int, list[str]]] = []

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.lang.retry import RetryPolicy, Verdict
+from engine.lang.retry import RetryPolicy, Rules, Verdict
 from engine.messages import Delivery, Due, Reply, Request, Settlement, State
-from engine.plugin import Item, PluginError
+from engine.plugin import Item, PluginError, by_status
 from engine.store.outcome import Outcome
 from engine.store.tally import Tally, Waits
 
@@ -136,6 +136,19 @@ def test_items_of_a_batch_have_their_own_fates() -> None:
     assert settled.delivered == {"orders": 1}
     assert [(one.position, one.reason, one.error) for one in settled.troubles] == [(8, "bad_email", "no @")]
     assert not outcome.divisible
+
+
+def test_a_destination_s_rules_count_for_the_reply_and_for_items_with_a_status_of_their_own() -> None:
+    own = Item(verdict=Verdict.ARCHIVE, reason="bad_email")
+    outcome = Outcome(reply=Reply(status=409), request=REQUEST, items=(by_status(409), by_status(400), own))
+    ruled = outcome.ruled(Rules(retry=frozenset({409})))
+
+    assert ruled.verdict == (Verdict.RETRY, "status_409")
+    assert [(item.verdict, item.reason) for item in ruled.items or ()] == [
+        (Verdict.RETRY, "status_409"),
+        (Verdict.ARCHIVE, "rejected_400"),
+        (Verdict.ARCHIVE, "bad_email"),
+    ]
 
 
 @pytest.mark.parametrize(("status", "divisible"), [(413, True), (400, True), (503, False), (200, False), (401, False)])

@@ -1,0 +1,75 @@
+"""What belongs to a destination and outlives its sender, and where a sender's words go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.observe.latency import Histogram
+from engine.runtime.bell import Bell
+from engine.runtime.breaker import Admission, Breaker
+from engine.runtime.channel import Inbox
+from engine.runtime.downtime import Downtime
+from engine.runtime.lanes import Lanes
+from engine.runtime.limiter import Limiter
+from engine.runtime.room import Room
+from engine.runtime.suspects import Suspects
+from engine.store.tally import Work
+
+
+class Port(msgspec.Struct, kw_only=True):
+    """What belongs to a destination and outlives its sender.
+
+    Attributes:
+        lanes: what waits to be sent.
+        limiter: how fast; Retry-After pauses it.
+        breaker: whether at all.
+        downtime: when it was not to be had.
+        latency: per sync, from receipt to arrival at the first attempt.
+        last_delivery: epoch seconds, per sync.
+        last_success: epoch seconds at which the last request began that brought a delivery there.
+        suspects: keys of deliveries that were answered badly since then.
+        sent: from receipt to the first attempt's start, of each batch's first delivery.
+    """
+
+    lanes: Lanes[Work]
+    limiter: Limiter
+    breaker: Breaker
+    downtime: Downtime
+    latency: dict[str, Histogram]
+    last_delivery: dict[str, float] = {}
+    last_success: float = 0.0
+    suspects: Suspects = msgspec.field(default_factory=Suspects)
+    sent: Histogram = msgspec.field(default_factory=Histogram)
+
+    def close(self) -> None:
+        """Let nothing more in; what waits can still be sent, unless the destination is not to be had."""
+        self.lanes.close()
+        self.breaker.dismiss()
+
+
+class Outlets(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a sender's words go.
+
+    Attributes:
+        archiver: every outcome; never full for who has reserved places.
+        places: of the archiver; reserved before a request is made.
+        bell: of the retry scheduler; rung when the sender has room again.
+    """
+
+    archiver: Inbox[Any]
+    places: Room
+    bell: Bell
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What one slot holds while it sends.
+
+    Attributes:
+        hand: the slot's number: of its hand in the lanes.
+        admission: the breaker's.
+    """
+
+    hand: int
+    admission: Admission
