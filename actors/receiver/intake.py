@@ -103,16 +103,26 @@ class Intake:
         }
         self._decode = msgspec.json.Decoder().decode
         self._awaiting: list[tuple[int, int, Done]] = []
+        self._speakers: list[Callable[[], None]] = []
+        store.on_commit = self._speak
         self._tickets = itertools.count()
 
     def door_for(self, write_key: str | None) -> Door | None:
         """Return what *write_key* opens, or None."""
         return None if write_key is None else self._keys.get(write_key)
 
+    def has_quota(self, write_key: str | None) -> bool:
+        """Return whether the key may send only so many events a second."""
+        return (write_key or "") in self._quotas
+
     def wait(self, write_key: str | None, events: int) -> float:
         """Take *events* from the key's quota, if it has one, and return 0.0; or return after how many seconds to."""
         quota = self._quotas.get(write_key or "")
         return 0.0 if quota is None else quota.take(events)
+
+    def after_commit(self, speak: Callable[[], None]) -> None:
+        """Call *speak* once when all is told that one commit made durable; for use in a ``done``. It must not raise."""
+        self._speakers.append(speak)
 
     def submit(self, door: Door, frames: Sequence[Frame], done: Done) -> Verdict:
         """Check all elements of *frames* (at most `MOST`), and hand the new ones to the writer and the validator.
@@ -187,6 +197,11 @@ class Intake:
             self._wake(events[-1].position, error)
 
         self.store.append(events, durable)
+
+    def _speak(self) -> None:
+        speakers, self._speakers = self._speakers, []
+        for speak in speakers:
+            speak()
 
     def _fail(self, error: BaseException) -> None:
         if self.failed is None:

@@ -1,4 +1,9 @@
-"""One WebSocket connection: a reader that submits, and a speaker that says what became durable."""
+"""One WebSocket connection: what comes is submitted, and what became durable is said.
+
+Both happen without a turn of their own while nobody has to wait: frames are submitted in the turn of the task that
+reads them, and acks are sent by the commit's own call. A full store, a quota, a full window or a client that takes
+nothing bring the slow way back: the stream's task that receives and waits, and the speaker.
+"""
 
 from __future__ import annotations
 
@@ -73,9 +78,11 @@ class Stream:
         self._ready = ready
         self._acks = Acks()
         self._said = 0
+        self._about = self._full = False  # to say something; to be kept from it, by a client that takes nothing
         self._news = Bell()
         self._progress = Bell()
         self._reading = trio.CancelScope()
+        self._taken = 0
         self._failure: BaseException | None = None
 
     async def run(self) -> None:
@@ -135,51 +142,88 @@ class Stream:
             Closed: it is not.
         """
         while True:
+            taken = self._taken
             with trio.move_on_after(PING):
                 return await self._socket.receive()
-            await self._socket.ping(PONG)
+            if self._taken == taken:
+                await self._socket.ping(PONG)
 
     async def _follow(self, door: Door) -> str:
         """Submit what comes, until a frame does not parse; return its fault."""
-        socket, ip, window = self._socket, self._guest.ip, self._ready.window
+        socket, window = self._socket, self._ready.window
         message: str | bytes | None = await self._heard()
         if message is not None and _hello(message) is not None:
-            message = await self._heard()
+            message = socket.receive_nowait()
         while True:
-            frames: list[Frame] = []
-            fault = ""
-            while message is not None and len(frames) < DRAIN and not fault:
-                try:
-                    frames.append(read(message, ip))
-                except ProtocolError as error:
-                    fault = str(error)
-                message = socket.receive_nowait() if len(frames) < DRAIN and not fault else None
-            for chunk in chunks(frames):
-                await self._submit(door, chunk)
-            if fault:
-                return fault
-            while self._acks.undecided >= window:
-                await self._progress.wait()
+            while message is not None:
+                frames, fault, message = self._frames(message)
+                for chunk in chunks(frames):
+                    await self._submit(door, chunk)
+                if fault:
+                    return fault
+                while self._acks.undecided >= window:
+                    await self._progress.wait()
+                message = message or socket.receive_nowait()
+            socket.divert(partial(self._take, door))
             message = await self._heard()
+
+    def _frames(self, message: str | bytes | None) -> tuple[list[Frame], str, str | bytes | None]:
+        """Return *message* and those behind it as frames, the fault of the one that is none, and what is left over."""
+        frames: list[Frame] = []
+        while message is not None and len(frames) < DRAIN:
+            try:
+                frames.append(read(message, self._guest.ip))
+            except ProtocolError as error:
+                return frames, str(error), None
+            message = self._socket.receive_nowait() if len(frames) < DRAIN else None
+        return frames, "", message
+
+    def _take(self, door: Door, messages: list[str | bytes]) -> int:
+        """Submit *messages* at once, if nothing has to wait for it; return how many were."""
+        self._taken += 1
+        limited = self._guest.origin is None and self._intake.has_quota(self._guest.write_key)
+        if limited or self._reading.cancel_called or self._acks.undecided >= self._ready.window:
+            return 0
+        try:
+            frames = [read(message, self._guest.ip) for message in messages]
+            if sum(len(frame.items) for frame in frames) <= MOST:
+                self._enter(door, frames)
+                return len(messages)
+        except (ProtocolError, StoreFull):
+            return 0  # whoever receives finds the same, and can wait or close
+        except StoreError as error:
+            self._failure = error
+            self._reading.cancel()
+        return 0
 
     async def _submit(self, door: Door, frames: list[Frame]) -> None:
         """Submit *frames* as soon as the store has room; that the client waits meanwhile is all it learns."""
-        turn = Turn()
         await self._keep_quota(sum(len(frame.items) for frame in frames))
         while True:
             try:
-                verdict = self._intake.submit(door, frames, partial(self._decide, turn))
+                count = self._enter(door, frames)
             except StoreFull:
                 await self._intake.clock.sleep(AGAIN)
                 continue
             break
+        if count == MOST:
+            await trio.lowlevel.checkpoint()  # the rest of a big frame: others have their turn as well
+
+    def _enter(self, door: Door, frames: list[Frame]) -> int:
+        """Submit *frames*; return how many elements they have.
+
+        Raises:
+            StoreFull: there is no room now; nothing was submitted.
+            StoreError: the store has failed for good.
+        """
+        turn = Turn()
+        verdict = self._intake.submit(door, frames, partial(self._decide, turn))
         self._acks.open(turn, verdict.count, verdict.refused)
         if not verdict.waits:
             turn.decided = True
-        if turn.decided:
-            self._decide(turn, None)
-        if verdict.count == MOST:
-            await trio.lowlevel.checkpoint()  # the rest of a big frame: others have their turn as well
+        if turn.decided and self._acks.decide(turn):
+            self._say()
+        return verdict.count
 
     async def _keep_quota(self, events: int) -> None:
         """Wait until *events* more are within the key's quota, if it has one and no browser shows it.
@@ -198,27 +242,42 @@ class Stream:
         if error is not None:
             self._failure = error
             self._reading.cancel()
-        elif self._acks.decide(turn):
+        elif self._acks.decide(turn) and not self._about:
+            self._about = True
+            self._intake.after_commit(self._say)
+
+    def _say(self) -> None:
+        """Send an ack of all that is decided, now or, while the client takes nothing, as soon as it does."""
+        self._about = False
+        if self._full:
+            return
+        ack = self._acks.take()
+        if ack is None or self._socket.closed_code is not None:
+            return  # to send into a close that is under way would cut it short
+        self._said = ack.upto
+        self._full = not self._socket.post(_text(ack))
+        if self._full:
             self._news.ring()
-            self._progress.ring()
+        self._progress.ring()
 
     async def _speak(self) -> None:
-        """Send acks, one at a time: what is decided during one goes with the next."""
+        """Wait for a client that takes nothing: what is decided meanwhile goes with the next ack."""
         while True:
             await self._news.wait()
-            ack = self._acks.take()
-            if ack is None or self._socket.closed_code is not None:
-                continue  # to send into a close that is under way would cut it short
             try:
-                await self._socket.send(_text(ack))
+                await self._socket.flush()
             except Closed:
                 self._reading.cancel()
                 return
-            self._said = ack.upto
+            self._full = False
             self._progress.ring()
+            self._say()
 
     async def _all_said(self) -> None:
-        while self._said < self._acks.read and self._failure is None and self._socket.closed_code is None:
+        """Wait until every element read is acknowledged, if it can still be."""
+        while (self._full or self._said < self._acks.read) and self._failure is None:
+            if self._socket.closed_code is not None:
+                return
             await self._progress.wait()
 
 

@@ -1,26 +1,17 @@
-"""WebSocket, both ends: the only file that knows trio-websocket, and that it is 0.12.
-
-Its public calls cost twice the time per message, close with 1009 where this house says 4413, hang when a handshake
-fails in the middle, and let a ping that meets our own close kill the nursery. So `_Connection` overrides two of its
-private methods and reads some private attributes, which is why pyproject.toml holds it below 0.13.
-"""
+"""WebSocket, both ends: how to open one, and what can be done with it."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Sequence
 
-import h11
 import httpx
 import msgspec
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, TextMessage
-from wsproto.utilities import LocalProtocolError
 
 from engine.runtime.ended import ABNORMAL, Closed, Refused, TooLarge
+from engine.runtime.frames import Connection, ConnectionClosed, Take
 from engine.runtime.http_connection import READ_SIZE, Guard, Wire, open_stream
 from engine.runtime.mask import quicken
 from engine.runtime.replay import ReplayStream
@@ -54,7 +45,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class WebSocket:
     """An open connection; made by `accept` or `connect`. One task receives; any may send."""
 
-    def __init__(self, connection: _Connection, stream: trio.abc.AsyncResource, bounds: Bounds) -> None:
+    def __init__(self, connection: Connection, stream: trio.abc.AsyncResource, bounds: Bounds) -> None:
         self._connection = connection
         self._stream = stream
         self._bounds = bounds
@@ -89,6 +80,14 @@ class WebSocket:
         connection.took(message)
         return message
 
+    def divert(self, take: Take | None) -> None:
+        """Hand over what comes from now on by calling *take* in the reader's own turn, which saves one; None ends that.
+
+        `receive` then gives what *take* left, and *take* is not called again before the next `divert`. What has come
+        already must have been received. For connections made by `accept` only.
+        """
+        self._connection.take = take
+
     def receive_nowait(self) -> str | bytes | None:
         """Return a message that is already here, or None; after the last one, `receive` says why."""
         connection = self._connection
@@ -107,12 +106,17 @@ class WebSocket:
         Raises:
             Closed: the connection is over, or the peer took nothing for `Bounds.send` seconds.
         """
-        sent = False
         try:
             rest = self._connection.send_at_once(message)
-            if not rest:
-                sent = True
-                return
+        except ConnectionClosed:
+            await self._drop()
+            raise self._over() from None
+        if rest:
+            await self._push(rest)
+
+    async def _push(self, rest: bytes) -> None:
+        sent = False
+        try:
             with trio.move_on_after(self._bounds.send):
                 await self._connection.send_rest(rest)
                 sent = True
@@ -124,6 +128,17 @@ class WebSocket:
         if not sent:
             self._closed = self._closed or Closed(ABNORMAL, f"the peer took nothing for {self._bounds.send:g} s")
             raise self._closed
+
+    def post(self, message: str) -> bool:
+        """Send *message* without waiting; return False if `flush` must follow, for the peer takes nothing right now.
+
+        For connections made by `accept` only; one that is over swallows it.
+        """
+        return self._connection.post(message)
+
+    async def flush(self) -> None:
+        """Send what `post` could not; as `send` otherwise."""
+        await self._push(b"")
 
     async def ping(self, seconds: float) -> None:
         """Return when the peer has shown that it is there; messages that come meanwhile can still be received.
@@ -189,7 +204,7 @@ async def accept(
     """
     quicken()
     replay = ReplayStream(stream, head)
-    connection = _Connection(
+    connection = Connection(
         replay,
         WSConnection(ConnectionType.SERVER),
         message_queue_size=bounds.messages,
@@ -197,6 +212,7 @@ async def accept(
         receive_buffer_size=READ_SIZE,
     )
     connection.waiting = bounds.waiting
+    replay.before_read = connection.hand_over
     nursery.start_soon(connection.run)
     with trio.move_on_after(bounds.open):
         request = await connection._get_request()  # noqa: SLF001
@@ -238,7 +254,7 @@ async def connect(
     parts = httpx.URL(url)
     with trio.move_on_after(bounds.open):
         stream = await _dial(parts, tls)
-        connection = _Connection(
+        connection = Connection(
             stream,
             WSConnection(ConnectionType.CLIENT),
             host=parts.netloc.decode("ascii"),
@@ -271,118 +287,3 @@ async def _dial(url: httpx.URL, tls: ssl.SSLContext | None) -> Wire:
         return await open_stream(url, Guard(allow_private=True, tls=tls))
     except httpx.ConnectError as error:
         raise Refused(str(error)) from error
-
-
-class _Connection(WebSocketConnection):
-    """trio-websocket's connection with another end of the reader.
-
-    Attributes:
-        waiting: bytes that may wait to be received.
-        oversize: a message was too large: it and all after it are read and dropped.
-        opened: the handshake had succeeded when it ended.
-        ended: nothing is read any more.
-        refusal: why it did not.
-    """
-
-    waiting = 0
-    oversize = False
-    opened = False
-    ended = False
-    refusal: Refused | None = None
-
-    def __init__(self, *args: object, **options: object) -> None:
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-        self._held = 0
-        self._room = trio.Event()
-
-    async def run(self) -> None:
-        """Read until the connection is over; whoever waits for a handshake then learns that there is none."""
-        try:
-            await self._reader_task()
-        except ConnectionRejected as error:
-            body = error.body or b""
-            self.refusal = Refused(f"the server answered {error.status_code}", error.status_code, body)
-        except (LocalProtocolError, h11.LocalProtocolError):
-            # A ping came after our own close, or a server's handshake was none: there is nothing to say any more.
-            await self._abort_web_socket()
-        finally:
-            self.ended = True
-            self.opened = self._open_handshake.is_set()
-            self._open_handshake.set()
-            if self._connection_proposal is not None:
-                self._connection_proposal.set_value(None)  # type: ignore[arg-type]
-
-    def took(self, message: str | bytes) -> None:
-        """Note that *message* waits no longer."""
-        self._held -= len(message)
-        self._room.set()
-
-    def let_go(self) -> None:
-        """Stop holding the reader back: what it still brings goes nowhere."""
-        self.waiting = 1 << 62
-        self._room.set()
-
-    def send_at_once(self, message: str | bytes) -> bytes:
-        """Send *message* as far as the kernel takes it now, and return the rest of its frame.
-
-        Raises:
-            ConnectionClosed: it is closed, or being closed.
-        """
-        if self._close_reason:
-            raise ConnectionClosed(self._close_reason)
-        data = self._wsproto.send(TextMessage(message) if isinstance(message, str) else BytesMessage(message))
-        if self._stream_lock.locked() or not isinstance(self._stream, ReplayStream):
-            return data
-        return data[self._stream.write_at_once(data) :]
-
-    async def send_rest(self, data: bytes) -> None:
-        """Send what `send_at_once` could not.
-
-        Raises:
-            ConnectionClosed: the peer went.
-        """
-        async with self._stream_lock:
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._abort_web_socket()
-                assert self._close_reason is not None
-                raise ConnectionClosed(self._close_reason) from None
-
-    async def _handle_message_event(self, event: TextMessage | BytesMessage) -> None:
-        if self.oversize:
-            return
-        data = event.data
-        self._message_size += len(data) if isinstance(data, bytes | bytearray) or data.isascii() else len(data.encode())
-        if self._message_size > self._max_message_size:
-            self.oversize = True
-            self._message_parts = []
-            await self._send_channel.aclose()
-            return
-        self._message_parts.append(data)  # type: ignore[arg-type]
-        if event.message_finished:
-            parts, self._message_parts, self._message_size = self._message_parts, [], 0
-            message = "".join(parts) if isinstance(event, TextMessage) else b"".join(parts)  # type: ignore[arg-type]
-            await self._deliver(message)
-
-    async def _deliver(self, message: str | bytes) -> None:
-        self._held += len(message)
-        while self._held > self.waiting and self._held > len(message):
-            self._room = trio.Event()
-            await self._room.wait()
-        try:
-            self._send_channel.send_nowait(message)
-        except trio.WouldBlock:
-            try:
-                await self._send_channel.send(message)
-            except trio.BrokenResourceError:
-                return  # closed by us while it waited
-        except (trio.ClosedResourceError, trio.BrokenResourceError):
-            return  # closed by us: nobody wants it
-
-    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
-        if self._wsproto.state is ConnectionState.OPEN:
-            # Not a close frame: wsproto says so when it cannot read what came. trio-websocket only hangs up then;
-            # the peer is told why (RFC 6455, section 7.1.7).
-            await self._send(CloseConnection(code=event.code, reason=event.reason))
-        await super()._handle_close_connection_event(event)

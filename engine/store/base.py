@@ -174,6 +174,10 @@ class Caps(msgspec.Struct, frozen=True, kw_only=True):
 class Log(Protocol):
     """What was accepted, in order; one position over all sources."""
 
+    on_commit: Callable[[], None] | None
+    """Called in the trio thread after every `Done` of one commit: what they have in common is done once, here. Must not
+    raise."""
+
     @property
     def last(self) -> int:
         """The highest position given to `append`, durable or not; 0 for an empty log."""

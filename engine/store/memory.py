@@ -170,6 +170,7 @@ class MemoryStore:
         self._mark = Watermark(0)
         self._last = 0
         self._token = trio.lowlevel.current_trio_token()
+        self.on_commit: Callable[[], None] | None = None
         self.ledger: Ledger = MemoryLedger(self._contents)
         self.meta: Meta = MemoryMeta(self._contents)
         self._violated = MemoryViolations()
@@ -305,6 +306,8 @@ class MemoryStore:
     def _written(self, position: int, done: Done) -> None:
         self._mark.advance(position)
         done(None)
+        if self.on_commit is not None:
+            self.on_commit()
 
     def _trim_log(self, retention: Retention, now: float) -> int:
         before = now - retention.age if retention.age else float("-inf")

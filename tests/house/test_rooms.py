@@ -64,7 +64,7 @@ def test_trio_websocket_is_wrapped_in_one_file() -> None:
         for name in imported(node)
         if name.partition(".")[0] == "trio_websocket"
     }
-    assert users <= {"engine/runtime/websocket.py"}
+    assert users <= {"engine/runtime/frames.py"}
 
 
 def test_imports_are_absolute() -> None:

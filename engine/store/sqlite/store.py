@@ -47,13 +47,18 @@ class SqliteStore:
             self._due.end_fill(destination)
         self._filling = trio.Lock()
         self._readers = Readers(opened.file)
-        self._writer = Writer(opened.connection, opened.file, room, self._mark)
+        self._writer = Writer(opened.connection, opened.file, room, self._mark, self._committed)
         self.on_due: Callable[[str], None] | None = None
+        self.on_commit: Callable[[], None] | None = None
         rewriter = Rewriter(self._readers, self._writer, self._follow)
         self.ledger: Ledger = SqliteLedger(self._readers, rewriter)
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
         self.violations: Violations = SqliteViolations(self._readers)
         self._closing = False
+
+    def _committed(self) -> None:
+        if self.on_commit is not None:
+            self.on_commit()
 
     @property
     def last(self) -> int:
