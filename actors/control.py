@@ -12,9 +12,10 @@ import trio
 
 from engine.config import schema
 from engine.observe.metrics import CONTENT_TYPE
-from engine.observe.shown import Page, Tapping
+from engine.observe.shown import Counted, Page, Tapping
 from engine.observe.status import Status
 from engine.runtime.http_server import Request, Response, Service, json_response, serve
+from engine.store.base import Selection
 
 PROBES = {"/healthz": False, "/readyz": True}
 """What is asked for health, and whether it must last for a while."""
@@ -39,6 +40,12 @@ class Controlled(Protocol):
 
     async def resume(self, kind: str, name: str) -> bool:
         """Let it go on; likewise."""
+
+    async def retry(self, selection: Selection) -> int:
+        """Send what matches again, payloads as they are; return how many."""
+
+    async def discard(self, selection: Selection) -> int:
+        """End what matches for good; return how many."""
 
     async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
         """Return what came by one of ``sources`` or ``syncs``, or None if there is no such a one."""
@@ -92,6 +99,8 @@ class Control:
                 return Response(status=200, headers=headers, body=await self.operator.metrics())
             case ["POST", ("syncs" | "destinations") as kind, name, ("pause" | "resume") as change]:
                 return await self._change(kind, unquote(name), change)
+            case ["POST", "errors", ("retry" | "discard") as change]:
+                return await self._mend(change, request.body)
             case ["GET", ("sources" | "syncs") as kind, name, "tap"]:
                 return await self._tap(kind, unquote(name), request.query)
         return _refusal(404, "not_found", f"there is no {request.method} {request.path}; try GET /status")
@@ -112,6 +121,16 @@ class Control:
         log.info("control.changed", what=what, change=change)
         done = "is paused: its events wait in the store" if change == "pause" else "goes on from where it stood"
         return json_response(200, Said(message=f"{what} {done}"))
+
+    async def _mend(self, change: str, body: bytes) -> Response:
+        try:
+            selection = msgspec.json.decode(body or b"{}", type=Selection)
+        except msgspec.DecodeError as error:
+            return _refusal(400, "invalid_request", str(error))
+        make = self.operator.retry if change == "retry" else self.operator.discard
+        count = await make(selection)
+        log.info("control.changed", what=f"{count} entries", change=change)
+        return json_response(200, Counted(count=count))
 
     async def _tap(self, kind: str, name: str, query: str) -> Response:
         try:

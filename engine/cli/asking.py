@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,10 +25,18 @@ class Refusal(HeadraceError):
     """The engine answered, and said no."""
 
 
-def ask(config: Path, method: str, path: str, kind: type[T]) -> T:
+def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *, patience: float = PATIENCE) -> T:
     """Return what the engine of a configuration answers, decoded.
 
     Plain `http.client`: one request to our own port needs no more, and starts ten times as fast as httpx.
+
+    Args:
+        config: where the engine's address stands.
+        method: of HTTP.
+        path: likewise.
+        kind: what the answer is decoded to.
+        body: sent as JSON, unless it is None.
+        patience: seconds an answer may take.
 
     Raises:
         NotRunning: nobody listens there.
@@ -37,10 +45,10 @@ def ask(config: Path, method: str, path: str, kind: type[T]) -> T:
     console = read_config(config, secrets=False).config.console
     token = read_config(config, secrets=True).config.console.token if console.token else None
     host, _, port = console.listen.rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE)
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=patience)
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        connection.request(method, path, headers=headers)
+        connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
         answer = connection.getresponse()
         body = answer.read()
     except OSError as error:

@@ -117,7 +117,7 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
     looked: tuple[Looked, ...] = ()
 
 
-class Changed(msgspec.Struct, frozen=True, kw_only=True):
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """How many entries of the ledger a command changed."""
 
     count: int
