@@ -83,6 +83,8 @@ def _due(claim: Claim) -> Due:
         attempts=trouble.attempts,
         first_at=trouble.first_at,
         excused=trouble.excused,
+        when_missing=trouble.when_missing,
+        permits=trouble.permits,
         replay=trouble.replay,
         again_at=trouble.again_at,
         turn=trouble.turn,

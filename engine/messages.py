@@ -120,6 +120,10 @@ class Delivery(Message, frozen=True, kw_only=True):
         attempts: how many were made before this one.
         first_at: epoch seconds of the first attempt; 0.0 before it.
         excused: seconds since then in which the destination was open, paused or told us to wait.
+        when_missing: what to do when the object is not there: ``create``, ``update_only``, ``skip``, or "" for the
+            destination's own way.
+        permits: what the event says of who may have it, see `engine.lang.consent`; b"" for nothing, None if nobody
+            asked when it was routed.
         replay: the number of the last replay that changed the payload, and with it the key; 0 for none.
         again_at: epoch seconds at which a person asked for it again; its age counts from there. 0.0 if nobody did.
         turn: a hash of what the sync is ordered by: one at a time of those with the same goes; "" is not ordered.
@@ -141,6 +145,8 @@ class Delivery(Message, frozen=True, kw_only=True):
     replay: int = 0
     again_at: float = 0.0
     turn: str = ""
+    when_missing: str = ""
+    permits: bytes | None = None
 
     @property
     def waits_since(self) -> float:
@@ -220,7 +226,7 @@ class Trouble(Message, frozen=True, kw_only=True):
         request: the last request's head and body, at most 10 KiB; b"" if none was made.
         response: the last reply's head and body, at most 10 KiB.
         revision: the plan revision that made the payload.
-        replay, again_at: see `Delivery`.
+        when_missing, permits, replay, again_at: see `Delivery`.
         turn: see `Delivery`; "" also for what a person asked for again, which is outside the order.
     """
 
@@ -250,6 +256,8 @@ class Trouble(Message, frozen=True, kw_only=True):
     request: bytes = b""
     response: bytes = b""
     revision: int = 0
+    when_missing: str = ""
+    permits: bytes | None = None
     replay: int = 0
     again_at: float = 0.0
     turn: str = ""

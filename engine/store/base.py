@@ -15,6 +15,7 @@ import msgspec
 
 from engine.messages import Attempt, Claim, Logged, Result, Settle, State, Trouble
 from engine.results import WindowState
+from engine.store.order import Moved, Queued
 from engine.violated import Violated, Wanted
 
 Done = Callable[[BaseException | None], None]
@@ -243,6 +244,8 @@ class Queue(Protocol):
 
     on_due: Callable[[str], None] | None
     """Called in the trio thread with a destination whose `next_due` may have become earlier. Must not raise."""
+    on_moved: Callable[[Moved], None] | None
+    """Called in the trio thread when rows were written that were or are retrying. Must not raise."""
 
     async def claim(self, destination: str, now: float, limit: int) -> list[Claim]:
         """Return at most *limit* retrying rows due at or before *now* (epoch seconds), the longest due first.
@@ -251,6 +254,15 @@ class Queue(Protocol):
         claims are in memory, and a crash releases all. Reads what is committed, never waits for the writer. Cancelled,
         it claims nothing.
         """
+
+    async def claim_parked(self, turn: tuple[str, str], after: tuple[int, str], now: float, limit: int) -> list[Claim]:
+        """Return at most *limit* parked rows of one (sync, turn) above (position, id), ascending; [] if there is none.
+
+        As `claim`, but sees all that was handed over before the call.
+        """
+
+    async def turns(self) -> list[Queued]:
+        """Return what waits in the ledger and has a turn, those that are tried again first."""
 
     def next_due(self, destination: str) -> float | None:
         """Return epoch seconds before which `claim` would return nothing, or None if no row waits; costs microseconds.
@@ -353,6 +365,13 @@ class Meta(Protocol):
         """Let every ledger row of a sync be for *destination* from now on; return how many were for another one.
 
         Nobody has claimed them: no tree runs yet. After a crash a part may be done, and it can be done again.
+        """
+
+    async def rename(self, sync: str, source: str, name: str) -> None:
+        """Let a sync be called *name*: its progress, its counts, and every ledger row with the key it has.
+
+        Nobody may have a delivery of it in hand. The progress goes last, with the counts: after a crash in the middle
+        it can be done again.
         """
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from engine.errors import StoreError
-from engine.messages import Logged, Settle, Settlement, State, Trouble
+from engine.messages import NEVER, Logged, Settle, Settlement, State, Trouble
 from engine.store.base import Change, Progress, Selection
+from engine.store.order import Moved
 from engine.violated import Violated, Wanted
 
 SETTLED_STATE = {Settlement.RETRY: State.RETRYING, Settlement.ARCHIVE: State.ARCHIVED}
@@ -214,14 +215,35 @@ def rewritten(troubles: Iterable[Trouble], rule: Callable[[Trouble], Trouble | N
 
 
 def retried(trouble: Trouble, now: float) -> Trouble | None:
-    """Return the row due at *now*, or None if it cannot be retried."""
+    """Return the row due at *now*, outside the order if it was archived; None if it cannot be retried, or is parked."""
+    if trouble.due_at == NEVER:
+        return None
     if trouble.state is State.RETRYING:
         return msgspec.structs.replace(trouble, due_at=min(trouble.due_at, now))
     if trouble.state is not State.ARCHIVED or not trouble.payload:
         return None
     return msgspec.structs.replace(
-        trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0, again_at=now
+        trouble, state=State.RETRYING, attempts=0, first_at=now, due_at=now, excused=0.0, again_at=now, turn=""
     )
+
+
+def moved(effect: Effect) -> Moved:
+    """Return what *effect* means for the order of deliveries."""
+    ended = [
+        row_id
+        for row_id, row in effect.before.items()
+        if row.state is State.RETRYING and row_id in effect.after and not _waits(effect.after[row_id])
+    ]
+    parked = [
+        (trouble.sync, trouble.turn)
+        for trouble in effect.after.values()
+        if trouble is not None and trouble.due_at == NEVER and trouble.id not in effect.before
+    ]
+    return Moved(ended=tuple(ended), parked=tuple(parked))
+
+
+def _waits(trouble: Trouble | None) -> bool:
+    return trouble is not None and trouble.state is State.RETRYING
 
 
 def discarded(trouble: Trouble, now: float) -> Trouble | None:
@@ -236,6 +258,11 @@ def readdressed(trouble: Trouble, destination: str) -> Trouble | None:
     if trouble.destination in ("", destination):
         return None
     return msgspec.structs.replace(trouble, destination=destination)
+
+
+def renamed(trouble: Trouble, name: str) -> Trouble | None:
+    """Return the row as one of the sync *name*, or None if it is."""
+    return None if trouble.sync == name else msgspec.structs.replace(trouble, sync=name)
 
 
 def orphaned(trouble: Trouble, reason: str, now: float) -> Trouble | None:

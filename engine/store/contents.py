@@ -7,11 +7,12 @@ from collections.abc import Callable
 import msgspec
 
 from engine.errors import StoreError
-from engine.messages import Attempt, Logged, Result, State, Trouble
+from engine.messages import NEVER, Attempt, Logged, Result, State, Trouble
 from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Cursor, Progress, Selection, Waiting
 from engine.store.due import Due
+from engine.store.order import Moved, Queued
 
 
 class Contents:
@@ -31,6 +32,7 @@ class Contents:
         self.used = 0
         self.due = Due(limit=2**62)
         self.on_due: Callable[[str], None] | None = None
+        self.on_moved: Callable[[Moved], None] | None = None
         self.closed = False
 
     def open(self) -> None:
@@ -58,6 +60,36 @@ class Contents:
         for destination in self.due.follow(effect):
             if self.on_due is not None:
                 self.on_due(destination)
+        if self.on_moved is not None:
+            self.on_moved(books.moved(effect))
+
+    def parked(self, turn: tuple[str, str], after: tuple[int, str]) -> list[Trouble]:
+        """Return the parked rows of one (sync, turn) above (position, id), ascending."""
+        found = [
+            trouble
+            for trouble in self.troubles.values()
+            if (trouble.sync, trouble.turn) == turn and trouble.state is State.RETRYING and trouble.due_at == NEVER
+        ]
+        found.sort(key=_place)
+        return [trouble for trouble in found if _place(trouble) > after]
+
+    def turns(self) -> list[Queued]:
+        """Return what waits and has a turn: rows that are tried again, then how many are parked."""
+        waits = [trouble for trouble in self.troubles.values() if trouble.turn and trouble.state is State.RETRYING]
+        again = [
+            Queued(sync=one.sync, turn=one.turn, id=one.id, position=one.position)
+            for one in waits
+            if one.due_at != NEVER
+        ]
+        turns = sorted({(one.sync, one.turn) for one in waits if one.due_at == NEVER})
+        parked = [self.parked(turn, (0, "")) for turn in turns]
+        return [
+            *again,
+            *(
+                Queued(sync=own[-1].sync, turn=own[-1].turn, count=len(own), position=own[-1].position)
+                for own in parked
+            ),
+        ]
 
     def rewrite(self, selection: Selection, change: Callable[[Trouble], Trouble | None]) -> int:
         """Replace every matching row for which *change* returns another; return how many."""
@@ -65,6 +97,15 @@ class Contents:
         effect = books.rewritten(found, change)
         self.write(effect)
         return len(effect.after)
+
+    def rename(self, sync: str, source: str, name: str) -> None:
+        """Let a sync, its rows and its counts be called *name*."""
+        self.rewrite(Selection(sync=sync, source=source), lambda trouble: books.renamed(trouble, name))
+        if (page := self.progress.pop((sync, source), None)) is not None:
+            self.progress[name, source] = msgspec.structs.replace(page, sync=name)
+        for scope, count in [key for key in self.counts if key[0] == f"sync:{sync}"]:
+            much = self.counts.pop((scope, count))
+            self.counts[f"sync:{name}", count] = self.counts.get((f"sync:{name}", count), 0) + much
 
     def waiting(self) -> dict[str, Waiting]:
         """Count each sync's retrying rows."""
@@ -77,3 +118,8 @@ class Contents:
     def _with_event(self, trouble: Trouble) -> Trouble:
         logged = self.events.get(trouble.position) if books.lacks_event(trouble) else None
         return msgspec.structs.replace(trouble, event=logged.raw) if logged else trouble
+
+
+def _place(trouble: Trouble) -> tuple[int, str]:
+    """Return where a row stands in the order of deliveries."""
+    return trouble.position, trouble.id

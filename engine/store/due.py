@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from engine.messages import State
+from engine.messages import NEVER, State
 from engine.store.base import LEASE
 from engine.store.books import Effect
 
@@ -41,7 +41,10 @@ class Lane:
         self.touched: set[str] | None = None
 
     def put(self, trouble_id: str, due_at: float) -> None:
-        """Let a row wait until *due_at*."""
+        """Let a row wait until *due_at*; one that is parked waits for something else."""
+        if due_at >= NEVER:
+            self.drop(trouble_id)
+            return
         if self.touched is not None:
             self.touched.add(trouble_id)
         elif self.horizon is not None and (due_at, trouble_id) > self.horizon:
@@ -113,6 +116,16 @@ class Due:
             self._held[trouble_id] = hold
             heapq.heappush(lane.leases, (hold.until, hold.token, trouble_id))
             taken.append(hold)
+        return taken
+
+    def hold(self, parked: Mapping[str, str], now: float) -> list[Hold]:
+        """Claim these rows (id to destination), which are parked, but for those that are claimed."""
+        taken = [
+            Hold(id=one, destination=destination, due_at=NEVER, token=next(self._tokens), until=now + LEASE)
+            for one, destination in parked.items()
+            if one not in self._held
+        ]
+        self._held.update((hold.id, hold) for hold in taken)
         return taken
 
     def end(self, trouble_id: str, token: int) -> Hold | None:

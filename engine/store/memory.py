@@ -29,6 +29,7 @@ from engine.store.base import (
     Waiting,
 )
 from engine.store.contents import Contents
+from engine.store.order import Moved, Queued
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
 from engine.store.samples import MemoryViolations
@@ -154,6 +155,12 @@ class MemoryMeta:
         await trio.lowlevel.checkpoint()
         return many
 
+    async def rename(self, sync: str, source: str, name: str) -> None:
+        """Let a sync be called *name*."""
+        self._contents.open()
+        self._contents.rename(sync, source, name)
+        await trio.lowlevel.checkpoint()
+
 
 class MemoryStore:
     """All roles in the memory of one process.
@@ -185,6 +192,15 @@ class MemoryStore:
     @on_due.setter
     def on_due(self, hook: Callable[[str], None] | None) -> None:
         self._contents.on_due = hook
+
+    @property
+    def on_moved(self) -> Callable[[Moved], None] | None:
+        """Called with what was written that the order of deliveries depends on."""
+        return self._contents.on_moved
+
+    @on_moved.setter
+    def on_moved(self, hook: Callable[[Moved], None] | None) -> None:
+        self._contents.on_moved = hook
 
     @property
     def last(self) -> int:
@@ -265,6 +281,20 @@ class MemoryStore:
         self._contents.open()
         holds = self._contents.due.take(destination, now, limit)
         return [Claim(trouble=self._contents.troubles[hold.id], token=hold.token) for hold in holds]
+
+    async def claim_parked(self, turn: tuple[str, str], after: tuple[int, str], now: float, limit: int) -> list[Claim]:
+        """Claim rows that wait for their turn."""
+        await trio.lowlevel.checkpoint()
+        self._contents.open()
+        found = {trouble.id: trouble.destination for trouble in self._contents.parked(turn, after)}
+        holds = self._contents.due.hold(found, now)
+        self._contents.due.give_back(holds[limit:])
+        return [Claim(trouble=self._contents.troubles[hold.id], token=hold.token) for hold in holds[:limit]]
+
+    async def turns(self) -> list[Queued]:
+        """Return what waits and has a turn."""
+        await trio.lowlevel.checkpoint()
+        return self._contents.turns()
 
     def next_due(self, destination: str) -> float | None:
         """Return when the next row is due."""

@@ -103,6 +103,11 @@ class Tally:
         trouble = self._bare(work, reason="too_old", error=error)
         self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
+    def withheld(self, work: Work, reason: str, why: str) -> None:
+        """Archive a delivery that its destination may not have, by what the event itself says."""
+        trouble = self._bare(work, reason=reason, error=f"{why}\nit was not sent, and a replay asks again")
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+
     def sender_died(self, work: Work) -> None:
         """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
         delivery = work_delivery(work)
@@ -189,6 +194,8 @@ class Tally:
             excused=delivery.excused,
             error=error,
             payload=delivery.payload,
+            when_missing=delivery.when_missing,
+            permits=delivery.permits,
             replay=delivery.replay,
             again_at=delivery.again_at,
             turn=delivery.turn,

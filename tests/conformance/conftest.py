@@ -9,5 +9,6 @@ pytest.register_assert_rewrite(
     "tests.conformance.store_ledger",
     "tests.conformance.store_log",
     "tests.conformance.store_trim",
+    "tests.conformance.store_turns",
     "tests.conformance.store_violations",
 )

@@ -10,4 +10,5 @@ from tests.conformance.store_claims import *  # noqa: F403 - re-exported
 from tests.conformance.store_ledger import *  # noqa: F403 - re-exported
 from tests.conformance.store_log import *  # noqa: F403 - re-exported
 from tests.conformance.store_trim import *  # noqa: F403 - re-exported
+from tests.conformance.store_turns import *  # noqa: F403 - re-exported
 from tests.conformance.store_violations import *  # noqa: F403 - re-exported

@@ -87,6 +87,7 @@ def trouble_values(trouble: Trouble) -> tuple[object, ...]:
         trouble.due_at,
         searched(trouble),
         weight(trouble),
+        trouble.turn,
         _pack.encode(trouble),
     )
 

@@ -104,7 +104,12 @@ THIRD = (
     ) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD)
+FOURTH = (
+    "ALTER TABLE troubles ADD COLUMN turn TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX troubles_turns ON troubles (sync, turn, position, id) WHERE state = 'retrying' AND turn <> ''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, FOURTH)
 """Step n brings a file from schema n to n + 1. One that was released is never changed."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from engine.messages import Attempt, Logged, Result, State, Trouble
+from engine.messages import NEVER, Attempt, Logged, Result, State, Trouble
 from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Accepted, Cursor, Progress, Selection, Snapshot, Waiting
 from engine.store.books import Standing
 from engine.store.due import Key
+from engine.store.order import Queued
 from engine.store.sqlite import codec
 from engine.violated import Violated, Wanted
 
@@ -194,9 +195,35 @@ def due_keys(connection: sqlite3.Connection, destination: str, above: Key, limit
     """Return (due_at, id) of a destination's retrying rows above a key, ascending."""
     return connection.execute(
         "SELECT due_at, id FROM troubles INDEXED BY troubles_due WHERE state = 'retrying' AND destination = ?"
-        " AND (due_at, id) > (?, ?) ORDER BY due_at, id LIMIT ?",
-        (destination, *above, limit),
+        " AND (due_at, id) > (?, ?) AND due_at < ? ORDER BY due_at, id LIMIT ?",
+        (destination, *above, NEVER, limit),
     ).fetchall()
+
+
+def parked_ids(
+    connection: sqlite3.Connection, turn: tuple[str, str], above: tuple[int, str], limit: int
+) -> list[tuple[int, str, str]]:
+    """Return (position, id, destination) of the parked rows of one (sync, turn) above a place, ascending."""
+    return connection.execute(
+        "SELECT position, id, destination FROM troubles INDEXED BY troubles_turns"
+        " WHERE state = 'retrying' AND turn <> '' AND sync = ? AND turn = ? AND (position, id) > (?, ?) AND due_at = ?"
+        " ORDER BY position, id LIMIT ?",
+        (*turn, *above, NEVER, limit),
+    ).fetchall()
+
+
+def turns(connection: sqlite3.Connection) -> list[Queued]:
+    """Return what waits and has a turn: rows that are tried again, then how many are parked."""
+    where = "FROM troubles INDEXED BY troubles_turns WHERE state = 'retrying' AND turn <> '' AND due_at"
+    again = connection.execute(f"SELECT sync, turn, id, 1, position {where} < ?", (NEVER,)).fetchall()
+    parked = connection.execute(
+        f"SELECT sync, turn, '', count(*), max(position) {where} = ? GROUP BY sync, turn",
+        (NEVER,),
+    ).fetchall()
+    return [
+        Queued(sync=sync, turn=turn, id=row_id, count=count, position=position)
+        for sync, turn, row_id, count, position in (*again, *parked)
+    ]
 
 
 def due_destinations(connection: sqlite3.Connection) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import trio
 
@@ -12,6 +12,7 @@ from engine.messages import Claim, Logged, Result, State
 from engine.store import books
 from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retention, Usage, Violations
 from engine.store.due import Due, Hold
+from engine.store.order import Moved, Queued
 from engine.store.room import Room
 from engine.store.sqlite import codec, queries, trim, writing
 from engine.store.sqlite.ledger import SqliteLedger, SqliteViolations
@@ -49,6 +50,7 @@ class SqliteStore:
         self._readers = Readers(opened.file)
         self._writer = Writer(opened.connection, opened.file, room, self._mark, self._committed)
         self.on_due: Callable[[str], None] | None = None
+        self.on_moved: Callable[[Moved], None] | None = None
         self.on_commit: Callable[[], None] | None = None
         rewriter = Rewriter(self._readers, self._writer, self._follow)
         self.ledger: Ledger = SqliteLedger(self._readers, rewriter)
@@ -130,6 +132,27 @@ class SqliteStore:
                 self._due.give_back(holds)
         return kept
 
+    async def claim_parked(self, turn: tuple[str, str], after: tuple[int, str], now: float, limit: int) -> list[Claim]:
+        """Claim rows that wait for their turn."""
+        await self._writer.perform(_nothing)  # behind all that was handed over
+        while found := await self._readers.ask(partial(queries.parked_ids, turn=turn, above=after, limit=limit)):
+            destinations = {trouble_id: destination for _, trouble_id, destination in found}
+            holds = self._due.hold(destinations, now)
+            kept: list[Claim] = []
+            try:
+                kept = await self._claims(holds)
+            finally:
+                if not kept:
+                    self._due.give_back(holds)
+            if kept:
+                return kept
+            after = found[-1][:2]
+        return []
+
+    async def turns(self) -> list[Queued]:
+        """Return what waits and has a turn."""
+        return await self._readers.ask(queries.turns)
+
     def next_due(self, destination: str) -> float | None:
         """Return when the next row is due."""
         return self._due.next_due(destination)
@@ -147,7 +170,7 @@ class SqliteStore:
             else:
                 self._follow(effect)
 
-        effect = await self._writer.perform(functools.partial(writing.write_change, change=change, good=good), after)
+        effect = await self._writer.perform(partial(writing.write_change, change=change, good=good), after)
         return effect.held
 
     def usage(self) -> Usage:
@@ -173,9 +196,13 @@ class SqliteStore:
 
     def _follow(self, effect: books.Effect | None) -> None:
         """Learn what was written to the ledger, in the trio thread."""
-        for destination in self._due.follow(effect) if effect is not None else ():
+        if effect is None:
+            return
+        for destination in self._due.follow(effect):
             if self.on_due is not None:
                 self.on_due(destination)
+        if self.on_moved is not None:
+            self.on_moved(books.moved(effect))
 
     async def _fill(self, destination: str) -> None:
         """Read more of the rows that wait for *destination*."""

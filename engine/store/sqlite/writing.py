@@ -26,13 +26,13 @@ LOG = "INSERT INTO log (position, source, received_at, envelope, raw)"
 RESULTS = "INSERT OR IGNORE INTO results (position, body)"
 TROUBLES = (
     "INSERT INTO troubles (id, state, reason, source, sync, destination, position, received_at, last_at, due_at,"
-    " text, size, body)"
+    " text, size, turn, body)"
 )
 TROUBLES_AGAIN = (
     "ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, source = excluded.source,"
     " sync = excluded.sync, destination = excluded.destination, position = excluded.position,"
     " received_at = excluded.received_at, last_at = excluded.last_at, due_at = excluded.due_at,"
-    " text = excluded.text, size = excluded.size, body = excluded.body"
+    " text = excluded.text, size = excluded.size, turn = excluded.turn, body = excluded.body"
 )
 ATTEMPTS = "INSERT INTO attempts (destination, low, high, at, body)"
 CURSORS = "INSERT INTO cursors (source, position)"
