@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 
 from engine import __version__
 from engine.cli import (
+    backup,
     bench,
     check,
     config,
@@ -44,6 +45,7 @@ COMMANDS = (
     violations,
     contract,
     control,
+    backup,
     demo,
     bench,
     config,
