@@ -94,7 +94,10 @@ class Runner:
     async def _answer(self, functions: Functions, call: Call) -> Answer:
         hand = self._hands[call.step]
         if hand is None:
-            return functions.inline(call)
+            answer = functions.inline(call)
+            if answer.printed:
+                log.debug("function.printed", source=self._source, text=answer.printed)
+            return answer
         began = self.clock.monotonic()
         try:
             said = await hand.call(payload(call), call.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 
 _LONGEST_TRACE = 10_000
+_LONGEST_PRINT = 10_000
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -102,3 +104,9 @@ def user_trace(error: Exception, step: Any, file: str) -> str:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace, chain=False))
     return text.strip()[-_LONGEST_TRACE:]
+
+
+def kept_print(printed: io.StringIO) -> str:
+    """Return what a call printed, cut after 10,000 characters."""
+    text = printed.getvalue()
+    return text if len(text) <= _LONGEST_PRINT else f"{text[:_LONGEST_PRINT]}…"

@@ -6,7 +6,9 @@ raises leaves nothing behind for the halves that are tried next.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -14,7 +16,7 @@ import msgspec
 
 from engine.messages import Result
 from engine.plugin import Function
-from engine.results import Hello, Said, user_trace
+from engine.results import Hello, Said, kept_print, user_trace
 
 if TYPE_CHECKING:
     from engine.runtime.hosted import Callers
@@ -81,12 +83,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         fault: how it failed; ``unusable`` if it could not even be loaded.
         error: a traceback, or a sentence.
         seconds: how long it took.
+        printed: what an inline function printed.
     """
 
     value: Any = None
     fault: Fault = ""
     error: str = ""
     seconds: float = 0.0
+    printed: str = ""
 
 
 class Walked(msgspec.Struct, kw_only=True):
@@ -169,13 +173,16 @@ class Functions:
             return drive(self.walk(events), lambda call: self._called(call, callers)).results
 
     def inline(self, call: Call) -> Answer:
-        """Run a function that is called inline."""
+        """Run a function that is called inline; what it prints is kept, standard output belongs to the engine."""
         step = self.steps[call.step].inline
         assert step
-        try:
-            return Answer(value=step.transform([_decode(raw) for raw in call.raws]))
-        except Exception as error:  # noqa: BLE001 - user code may raise anything
-            return Answer(fault="raised", error=user_trace(error, step, __file__))
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            try:
+                answer = Answer(value=step.transform([_decode(raw) for raw in call.raws]))
+            except Exception as error:  # noqa: BLE001 - user code may raise anything
+                answer = Answer(fault="raised", error=user_trace(error, step, __file__))
+        return msgspec.structs.replace(answer, printed=kept_print(printed)) if printed.tell() else answer
 
     def _called(self, call: Call, callers: Callers) -> Answer:
         if self.steps[call.step].inline:

@@ -23,14 +23,12 @@ from typing import Any
 import msgspec
 
 from engine.errors import PluginError
-from engine.results import Hello, Said, user_trace
+from engine.results import Hello, Said, kept_print, user_trace
 
 HEAD = 4
 """Bytes before a frame that say how long it is, big-endian."""
 MOST = 32 * 1024 * 1024
 """Bytes of one frame, at most."""
-PRINTED = 10_000
-"""Characters that a call may print; what is beyond is cut."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -62,8 +60,8 @@ def answer(made: Any, payload: bytes) -> Said:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             value = _encoded(made.transform(msgspec.json.decode(payload)))
     except Exception as error:  # noqa: BLE001 - user code may raise anything
-        return Said(error=user_trace(error, made, __file__), printed=_cut(printed))
-    return Said(value=value, printed=_cut(printed))
+        return Said(error=user_trace(error, made, __file__), printed=kept_print(printed))
+    return Said(value=value, printed=kept_print(printed))
 
 
 def _encoded(value: Any) -> bytes:
@@ -131,11 +129,6 @@ def _die_with_parent(wire: socket.socket) -> None:
         os._exit(0)
 
     threading.Thread(target=wait, name="watch", daemon=True).start()
-
-
-def _cut(printed: io.StringIO) -> str:
-    text = printed.getvalue()
-    return text if len(text) <= PRINTED else f"{text[:PRINTED]}…"
 
 
 if __name__ == "__main__":

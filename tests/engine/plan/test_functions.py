@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.messages import Result
-from engine.plan.functions import Functions
+from engine.plan.functions import Call, Functions
 from plugins.functions.python import Python
 
 Events = list[dict[str, Any]]
@@ -168,3 +168,20 @@ def test_an_event_that_comes_out_ten_thousand_times_is_numbered_ten_thousand_tim
     (result,) = run(lambda events: events * 10_000, ids="a")
 
     assert msgspec.json.decode(result.events[-1])["messageId"] == "a#9999"
+
+
+def test_what_an_inline_function_prints_is_kept_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def chatty(events: Events) -> Events:
+        print(f"saw {len(events)}")
+        return events
+
+    def failing(events: Events) -> Events:
+        print("about to fail")
+        raise ValueError("no")
+
+    call = Call(step=0, raws=(b'{"messageId":"a"}',), seconds=1.0)
+
+    assert Functions("shop", [Inline(chatty)]).inline(call).printed == "saw 1\n"
+    assert Functions("shop", [Inline(failing)]).inline(call).printed == "about to fail\n"
+    assert Functions("shop", [Inline(lambda events: events)]).inline(call).printed == ""
+    assert capsys.readouterr().out == ""
