@@ -172,11 +172,11 @@ def test_an_event_that_comes_out_ten_thousand_times_is_numbered_ten_thousand_tim
 
 def test_what_an_inline_function_prints_is_kept_and_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     def chatty(events: Events) -> Events:
-        print(f"saw {len(events)}")
+        print(f"saw {len(events)}")  # noqa: T201 - what is tested
         return events
 
     def failing(events: Events) -> Events:
-        print("about to fail")
+        print("about to fail")  # noqa: T201
         raise ValueError("no")
 
     call = Call(step=0, raws=(b'{"messageId":"a"}',), seconds=1.0)
