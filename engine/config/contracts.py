@@ -124,6 +124,8 @@ class _Events:
             hint = "; or ".join(f'path = "{Path(self._path) / one.relative_to(folder / self._path)}"' for one in layout)
             self._reader.problems.append(self._asked.problem(join(self._where, "path"), what, hint))
         else:
+            if (folder / self._path).is_dir():
+                self._reader.folders.add(str(folder / self._path))
             for file in self._files(folder / self._path):
                 if (text := self._reader.text(file, self._problem)) is not None:
                     self._take(file, text)
@@ -131,6 +133,7 @@ class _Events:
 
     def _read_layout(self, layout: Layout) -> None:
         """Read Hightouch's own files: what holds for all, components, then events."""
+        self._reader.folders.update(str(path.parent) for path in (*layout.components, *layout.events))
         self._take_about(str(layout.about))
         for path in layout.components:
             data, _ = self._data(str(path))

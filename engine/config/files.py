@@ -27,6 +27,7 @@ class Reader:
 
     Attributes:
         texts: by file, as the user named it, in the order in which they were read.
+        folders: where files were looked for by pattern, or taken from whole.
         problems: what was wrong with the files as such.
 
     Args:
@@ -37,6 +38,7 @@ class Reader:
         """Read nothing yet."""
         self.read_file = read_file
         self.texts: dict[str, str] = {}
+        self.folders: set[str] = set()
         self.problems: list[Problem] = []
 
     def text(self, file: str, asking: Callable[[str], Problem]) -> str | None:
@@ -71,6 +73,10 @@ class Reader:
         except ValueError as error:
             self.problems.append(_syntax(file, text, str(error)))
         return None
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256, in hex, of each text by its file."""
+        return {file: hashlib.sha256(text.encode()).hexdigest() for file, text in self.texts.items()}
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of all texts; their names do not count."""
@@ -138,6 +144,7 @@ class Files:
         folder = Path(file).parent
         if not _WILD.search(pattern):
             return [_named(folder / pattern)]
+        self._reader.folders.add(_named(folder / _WILD.split(pattern)[0].rpartition("/")[0]))
         try:
             found = sorted({_named(path) for path in folder.glob(pattern) if path.is_file()})
         except (OSError, ValueError, NotImplementedError) as error:

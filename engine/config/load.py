@@ -43,6 +43,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         lines: where each path stands.
         digest: SHA-256, in hex, of the texts of all files: config, included ones, contracts and functions.
         text: the texts of config.toml and what it includes, one after another; secrets unresolved.
+        files: SHA-256, in hex, of the text of each file that was read, by its path.
+        folders: where a new file would be part of it, too.
         secrets: turns ``env:`` and ``file:`` into values, or hides them if it was loaded without an environment.
         problems: what is wrong, as it stands in the files; after `load` only warnings.
     """
@@ -55,6 +57,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     text: str
     secrets: Secrets
+    files: dict[str, str] = {}
+    folders: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     def problem(self, where: str, what: str, hint: str = "", severity: str = "error") -> Problem:
@@ -128,6 +132,8 @@ def read(path: str | Path, *, env: Mapping[str, str] | None, read_file: ReadFile
         digest=reader.digest(),
         text=text,
         secrets=secrets,
+        files=reader.digests(),
+        folders=tuple(sorted(reader.folders)),
         problems=in_order([*reader.problems, *problems], list(reader.texts)),
     )
 

@@ -43,6 +43,7 @@ class References:
         for where, sync in self._each("syncs"):
             yield from self._known("source", "sources", sync.get("source"), where)
             yield from self._known("destination", "destinations", sync.get("destination"), where)
+        yield from self._former_names()
         yield from self._cases()
         yield from self._write_keys()
         yield from self._addresses()
@@ -66,6 +67,20 @@ class References:
             one = kind.removesuffix("s")
             hint = did_you_mean(name, choices) or (one_of(choices) if choices else f"add [{join(kind, name)}]")
             yield self._lines.problem(f"{where}.{key}", f"there is no {one} '{name}'", hint)
+
+    def _former_names(self) -> Iterator[Problem]:
+        """Yield syncs that say they were another one, which is still there or has become two."""
+        syncs = _table(self._tables.get("syncs"))
+        heirs: dict[str, str] = {}
+        for where, sync in self._each("syncs"):
+            was = sync.get("was")
+            if not isinstance(was, str) or not was:
+                continue
+            if was in syncs:
+                yield self._lines.problem(f"{where}.was", f"there still is a sync '{was}'", "take one of them out")
+            elif heirs.setdefault(was, where) != where:
+                what = f"{heirs[was]} was '{was}', too"
+                yield self._lines.problem(f"{where}.was", what, "only one can go on where it stood")
 
     def _cases(self) -> Iterator[Problem]:
         """Yield cases that name what is not there, or do not say by which source they come."""

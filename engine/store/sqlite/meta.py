@@ -16,6 +16,8 @@ from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.rewriting import Rewriter
 from engine.store.sqlite.writer import Writer
 
+_COUNTS = "SELECT name, value FROM counts WHERE scope = ?"
+
 
 class SqliteMeta:
     """Small facts, and how far everything has come."""
@@ -58,6 +60,11 @@ class SqliteMeta:
         selection = Selection(sync=sync, source=source)
         return await self._rewriter.rewrite(selection, partial(books.readdressed, destination=destination))
 
+    async def rename(self, sync: str, source: str, name: str) -> None:
+        """Let a sync be called *name*."""
+        await self._rewriter.rewrite(Selection(sync=sync, source=source), partial(books.renamed, name=name))
+        await self._writer.perform(partial(_rename, sync=sync, source=source, name=name))
+
     async def forget(self, progress: Sequence[Progress], reason: str, now: float) -> int:
         """Archive what waits for these syncs and delete their progress."""
         many = 0
@@ -66,6 +73,14 @@ class SqliteMeta:
             many += await self._rewriter.rewrite(selection, partial(books.orphaned, reason=reason, now=now))
             await self._rewriter.write(partial(_abandon, sync=gone.sync, source=gone.source))
         return many
+
+
+def _rename(connection: sqlite3.Connection, sync: str, source: str, name: str) -> None:
+    """Move progress and counts to another name."""
+    connection.execute("UPDATE progress SET sync = ? WHERE sync = ? AND source = ?", (name, sync, source))
+    counts = [(f"sync:{name}", *row) for row in connection.execute(_COUNTS, (f"sync:{sync}",)).fetchall()]
+    writing.insert(connection, writing.COUNTS, counts, writing.COUNTS_AGAIN)
+    connection.execute("DELETE FROM counts WHERE scope = ?", (f"sync:{sync}",))
 
 
 def _abandon(connection: sqlite3.Connection, sync: str, source: str) -> Effect:
