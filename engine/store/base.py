@@ -9,14 +9,18 @@ made, and a later call's effect is never durable before an earlier one's.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from engine.messages import Attempt, Claim, Logged, Result, Settle, State, Trouble
+from engine.messages import Attempt, Claim, Logged, Result, Settle, Trouble
 from engine.results import WindowState
 from engine.store.order import Moved, Queued
+from engine.store.selection import Selection as Selection  # noqa: PLC0414 - part of the agreement
 from engine.violated import Violated, Wanted
+
+if TYPE_CHECKING:
+    from engine.store.history import History
 
 Done = Callable[[BaseException | None], None]
 """Called once, in the trio thread, when the write is durable (None) or has failed (the error). Must not raise."""
@@ -64,6 +68,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         attempts: packed into one row per destination.
         windows: absolute; those that are gone are deleted.
         violated: added; one with the position and contract of another is left out.
+        again: ledger rows that a replay makes: one that waits to be tried again stays as it is, another is replaced,
+            and a new one counts as ``created``.
+        ended: ids of rows of the source's stages that go, since their event went on.
+        results: what replaces stored results.
+        facts: Meta keys with their values, whatever was there; the revision grows by one.
     """
 
     cursors: tuple[Cursor, ...] = ()
@@ -74,32 +83,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     violated: tuple[Violated, ...] = ()
     windows: tuple[WindowState, ...] = ()
-
-
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ledger rows; every given part must hold.
-
-    Attributes:
-        stage: one of `Stage`, or "" for any.
-        since: epoch seconds; rows whose last trouble is not older.
-        until: epoch seconds; rows whose last trouble is not younger; 0.0 for no limit.
-        text: a part of the error or the messageId, any case.
-        after: the id of the last row of the page before; pages go from the newest to the oldest. Only for `list`.
-        limit: rows on a page. Only for `list`: `retry` and `discard` take every row that matches.
-    """
-
-    ids: tuple[str, ...] = ()
-    sync: str = ""
-    source: str = ""
-    destination: str = ""
-    states: tuple[State, ...] = ()
-    reason: str = ""
-    stage: str = ""
-    since: float = 0.0
-    until: float = 0.0
-    text: str = ""
-    after: str = ""
-    limit: int = 100
+    again: tuple[Trouble, ...] = ()
+    ended: tuple[str, ...] = ()
+    results: tuple[Result, ...] = ()
+    facts: Mapping[str, bytes] = {}
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,6 +369,7 @@ class Store(Log, Queue, Protocol):
     ledger: Ledger
     meta: Meta
     violations: Violations
+    history: History
 
     def usage(self) -> Usage:
         """Return how full the store was when it last looked: at open, after each `commit`, each ~1,000 log rows."""

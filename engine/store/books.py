@@ -72,6 +72,20 @@ class Fold:
         self._count(trouble.sync, State.DISCARDED, (trouble.state, now.state if now else None))
         self._after[trouble.id] = trouble
 
+    def again(self, trouble: Trouble) -> None:
+        """Let *trouble* be its row, unless that is on its way; a new one was created."""
+        now = self._now(trouble.id)
+        if now is None and trouble.sync:
+            self.add(f"sync:{trouble.sync}", "created", 1)
+        if now is None or now.state is not State.RETRYING:
+            self.write(trouble)
+
+    def end(self, row_id: str) -> None:
+        """Let a row of the source's stages go: no count follows these."""
+        now = self._now(row_id)
+        if now is not None and not now.sync:
+            self._after[row_id] = None
+
     def settle(self, settle: Settle) -> bool:
         """End a claim whose token was good; return whether its row still waits, without which nothing happens."""
         now = self._now(settle.id)
@@ -126,7 +140,13 @@ def check(change: Change) -> None:
 def concerned(change: Change) -> list[str]:
     """Return the ids of the ledger rows that `decide` must know, each once."""
     return list(
-        dict.fromkeys([*(trouble.id for trouble in change.troubles), *(settle.id for settle in change.settles)])
+        dict.fromkeys(
+            [
+                *(trouble.id for trouble in (*change.troubles, *change.again)),
+                *(settle.id for settle in change.settles),
+                *change.ended,
+            ]
+        )
     )
 
 
@@ -143,6 +163,10 @@ def decide(change: Change, good: tuple[bool, ...], before: Mapping[str, Standing
         fold.add(scope, name, much)
     for trouble in change.troubles:
         fold.write(trouble)
+    for trouble in change.again:
+        fold.again(trouble)
+    for row_id in change.ended:
+        fold.end(row_id)
     held = tuple([ok and fold.settle(settle) for settle, ok in zip(change.settles, good, strict=True)])
     return fold.effect(held)
 

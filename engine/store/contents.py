@@ -44,6 +44,10 @@ class Contents:
         if self.closed:
             raise StoreError("the store is closed")
 
+    def revision(self, key: str) -> int:
+        """Return a fact's revision, 0 if there is none."""
+        return self.facts[key][1] if key in self.facts else 0
+
     def write(self, effect: books.Effect) -> None:
         """Make *effect* hold, and tell who is due earlier."""
         for trouble_id, trouble in effect.after.items():

@@ -29,7 +29,9 @@ from engine.store.base import (
     Waiting,
 )
 from engine.store.contents import Contents
+from engine.store.history import History
 from engine.store.order import Moved, Queued
+from engine.store.past import MemoryHistory
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
 from engine.store.samples import MemoryViolations
@@ -182,6 +184,7 @@ class MemoryStore:
         self.meta: Meta = MemoryMeta(self._contents)
         self._violated = MemoryViolations()
         self.violations: Violations = self._violated
+        self.history: History = MemoryHistory(self._contents)
         room.look(0)
 
     @property
@@ -318,6 +321,8 @@ class MemoryStore:
         self._violated.add(change.violated)
         contents.windows.update(((one.window, one.key, one.start), one) for one in change.windows)
         contents.windows = {key: one for key, one in contents.windows.items() if not one.gone}
+        contents.results.update((result.position, result) for result in change.results)
+        contents.facts.update((key, (value, contents.revision(key) + 1)) for key, value in change.facts.items())
         contents.write(effect)
         self._room.look(contents.used)
         await told(self._token)

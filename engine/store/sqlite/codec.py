@@ -188,6 +188,11 @@ def _keys_of(rest: bytes) -> Sequence[str]:
     return [text[at : at + KEY] for at in range(0, len(text), KEY)]
 
 
+def json_text(value: str) -> bytes:
+    """Return *value* as it stands in an envelope, with its quotes."""
+    return _json.encode(value)
+
+
 def json_list(values: Iterable[Any]) -> str:
     """Return values for ``IN (SELECT value FROM json_each(?))``: one statement for any number of them."""
     return _json.encode(list(values)).decode()

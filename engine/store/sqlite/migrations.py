@@ -109,7 +109,16 @@ FOURTH = (
     "CREATE INDEX troubles_turns ON troubles (sync, turn, position, id) WHERE state = 'retrying' AND turn <> ''",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, FOURTH)
+FIFTH = (
+    # Sorted hashes of the messageIds of a stretch of positions, see `engine.store.hashes`.
+    """CREATE TABLE seals (
+        low INTEGER PRIMARY KEY,
+        high INTEGER NOT NULL,
+        body BLOB NOT NULL
+    )""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """Step n brings a file from schema n to n + 1. One that was released is never changed."""
 
 

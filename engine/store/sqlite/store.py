@@ -12,9 +12,11 @@ from engine.messages import Claim, Logged, Result, State
 from engine.store import books
 from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retention, Usage, Violations
 from engine.store.due import Due, Hold
+from engine.store.history import History
 from engine.store.order import Moved, Queued
 from engine.store.room import Room
 from engine.store.sqlite import codec, queries, trim, writing
+from engine.store.sqlite.history import SqliteHistory
 from engine.store.sqlite.ledger import SqliteLedger, SqliteViolations
 from engine.store.sqlite.meta import SqliteMeta
 from engine.store.sqlite.opened import Opened
@@ -56,6 +58,7 @@ class SqliteStore:
         self.ledger: Ledger = SqliteLedger(self._readers, rewriter)
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
         self.violations: Violations = SqliteViolations(self._readers)
+        self.history: History = SqliteHistory(self._readers, self._writer)
         self._closing = False
 
     def _committed(self) -> None:

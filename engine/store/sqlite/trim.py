@@ -60,6 +60,7 @@ async def trim(readers: Readers, writer: Writer, room: Room, retention: Retentio
             break
         gone += await writer.perform(partial(delete_log, positions=some))
     await writer.perform(delete_attempts)
+    await writer.perform(delete_seals)
     await writer.perform(partial(delete_violations, retention=retention, now=now))
     room.trimmed(retention, gone)
     for ids in _chunks(found.kept):
@@ -112,6 +113,11 @@ def delete_log(connection: sqlite3.Connection, positions: Sequence[int]) -> int:
     chosen = (codec.json_list(positions),)
     connection.execute("DELETE FROM results WHERE position IN (SELECT value FROM json_each(?))", chosen)
     return connection.execute("DELETE FROM log WHERE position IN (SELECT value FROM json_each(?))", chosen).rowcount
+
+
+def delete_seals(connection: sqlite3.Connection) -> None:
+    """Delete the sealed messageIds whose log rows are all gone."""
+    connection.execute("DELETE FROM seals WHERE high < (SELECT min(position) FROM log)")
 
 
 def delete_attempts(connection: sqlite3.Connection) -> None:

@@ -24,6 +24,7 @@ ROWS = 256
 SOURCES = "INSERT INTO sources (id, name)"
 LOG = "INSERT INTO log (position, source, received_at, envelope, raw)"
 RESULTS = "INSERT OR IGNORE INTO results (position, body)"
+RESULTS_ANEW = "INSERT OR REPLACE INTO results (position, body)"
 TROUBLES = (
     "INSERT INTO troubles (id, state, reason, source, sync, destination, position, received_at, last_at, due_at,"
     " text, size, turn, body)"
@@ -68,6 +69,9 @@ def write_change(connection: sqlite3.Connection, change: Change, good: tuple[boo
     write_progress(connection, change.progress)
     write_attempts(connection, change.attempts)
     write_effect(connection, effect)
+    insert(connection, RESULTS_ANEW, [codec.result_values(result) for result in change.results])
+    for key, value in change.facts.items():
+        put_fact(connection, key, value, (queries.fact(connection, key) or (b"", 0))[1])
     insert(connection, VIOLATIONS, [codec.violated_values(one) for one in change.violated])
     insert(connection, WINDOWS, [codec.window_values(one) for one in change.windows if not one.gone])
     for one in change.windows:

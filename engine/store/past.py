@@ -1,0 +1,78 @@
+"""Looking back in a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from engine.messages import Logged, Trouble
+from engine.store import books, looking
+from engine.store.contents import Contents
+from engine.store.selection import Selection
+
+
+class MemoryHistory:
+    """The role `History`; there is nothing to seal where everything is at hand."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._numbers: dict[str, int] = {}
+        self._last = 0
+
+    async def newest(self) -> int:
+        """Return the number of the youngest row."""
+        await trio.lowlevel.checkpoint()
+        self._number()
+        return self._last
+
+    async def sweep(self, selection: Selection, span: tuple[int, int], limit: int) -> list[tuple[int, Trouble]]:
+        """Return matching rows with their numbers."""
+        await trio.lowlevel.checkpoint()
+        self._number()
+        found = sorted((number, row_id) for row_id, number in self._numbers.items() if span[0] < number <= span[1])
+        rows = ((number, self._contents.troubles[row_id]) for number, row_id in found)
+        return [(number, row) for number, row in rows if books.matches(selection, row)][:limit]
+
+    async def events(self, positions: Sequence[int]) -> dict[int, Logged]:
+        """Return the events that are there."""
+        await trio.lowlevel.checkpoint()
+        known = self._contents.events
+        return {position: known[position] for position in positions if position in known}
+
+    async def troubles(self, position: int) -> list[Trouble]:
+        """Return the rows of a position."""
+        await trio.lowlevel.checkpoint()
+        return [trouble for trouble in self._contents.troubles.values() if trouble.position == position]
+
+    async def located(self, message_id: str) -> list[int]:
+        """Return where that messageId is."""
+        await trio.lowlevel.checkpoint()
+        results = self._contents.results
+        return [
+            position
+            for position, event in self._contents.events.items()
+            if looking.has_id(event, results.get(position), message_id)
+        ]
+
+    async def seal(self) -> int:
+        """Return 0."""
+        await trio.lowlevel.checkpoint()
+        return 0
+
+    async def of_user(self, wanted: tuple[str, str], below: int, limit: int) -> tuple[list[Logged], int]:
+        """Return a user's events."""
+        await trio.lowlevel.checkpoint()
+        low = max(1, below - limit)
+        events = self._contents.events
+        mine = [events[at] for at in range(below - 1, low - 1, -1) if at in events]
+        return [event for event in mine if looking.is_of(event.raw, wanted)], low
+
+    def _number(self) -> None:
+        """Number the rows that were made since the last look."""
+        known = self._contents.troubles
+        self._numbers = {row_id: number for row_id, number in self._numbers.items() if row_id in known}
+        for row_id in known:
+            if row_id not in self._numbers:
+                self._last += 1
+                self._numbers[row_id] = self._last
