@@ -15,6 +15,7 @@ from engine.runtime.lanes import Lanes
 from engine.runtime.limiter import Limiter
 from engine.runtime.room import Room
 from engine.runtime.suspects import Suspects
+from engine.store.base import Log
 from engine.store.tally import Work
 
 
@@ -56,11 +57,13 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: every outcome; never full for who has reserved places.
         places: of the archiver; reserved before a request is made.
         bell: of the retry scheduler; rung when the sender has room again.
+        log: where events are, of which nobody asked who may have them when they were routed.
     """
 
     archiver: Inbox[Any]
     places: Room
     bell: Bell
+    log: Log
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

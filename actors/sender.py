@@ -7,10 +7,13 @@ import logging
 from collections.abc import Callable, Sequence
 
 import httpx
+import msgspec
 import structlog
 import trio
 
 from actors.port import Held, Outlets, Port
+from engine.lang import consent
+from engine.lang.envelope import normalise
 from engine.lang.retry import USUAL, RetryPolicy, Verdict
 from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled, State
 from engine.plan import DestinationPlan
@@ -94,7 +97,7 @@ class Sender:
         """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
         await self.outlets.places.reserve(len(picked))
         self._reserved[held.hand] = len(picked)
-        parts = [await self._young(held, picked)]
+        parts = [await self._permitted(held, await self._young(held, picked))]
         while parts:
             part = parts.pop()
             if part:
@@ -112,6 +115,31 @@ class Sender:
             await self._tell(tally.settled(None))
             self._settled(held, old)
         return [work for work in picked if work_delivery(work).waits_since >= oldest] if old else picked
+
+    async def _permitted(self, held: Held, picked: list[Work]) -> list[Work]:
+        """Return *picked* without what its event keeps from this destination, as it asks today: that is archived."""
+        demands = self.plan.demands
+        if demands is None:
+            return picked
+        tally = Tally(self.policy, self.clock.wall(), self.roll)
+        kept: dict[int, Work] = {}
+        for work in picked:
+            if reason := demands.withheld(await self._said(work_delivery(work))):
+                tally.withheld(work, reason, demands.why(reason))
+                kept[id(work)] = work
+        if kept:
+            await self._tell(tally.settled(None))
+            self._settled(held, list(kept.values()))
+        return [work for work in picked if id(work) not in kept]
+
+    async def _said(self, delivery: Delivery) -> consent.Said:
+        """Return what the event of a delivery says of who may have it."""
+        if delivery.permits is not None:
+            return consent.heard(delivery.permits)
+        found = await self.outlets.log.read(delivery.source, delivery.position - 1, delivery.position, 1)
+        if not found:
+            return consent.UNKNOWN
+        return consent.said(normalise(msgspec.json.decode(found[0].raw), found[0].envelope))
 
     async def _send(self, client: HttpClient | None, held: Held, part: list[Work]) -> list[list[Work]]:
         """Make one request for *part* and report it; return the parts to send instead, if it was too much at once."""

@@ -245,7 +245,7 @@ class Tree:
         await Router(sync, follower, outlets, self.clock, self.reopened[name]).run()
 
     async def _sender(self, plan: DestinationPlan) -> None:
-        outlets = SenderOutlets(archiver=self.reports, places=self.places, bell=self.bell)
+        outlets = SenderOutlets(archiver=self.reports, places=self.places, bell=self.bell, log=self.store)
         await sender.Sender(plan, self.ports[plan.name], outlets, self.clock, self.roll).run()
 
     def _port(self, plan: DestinationPlan) -> Port:

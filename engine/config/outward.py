@@ -62,6 +62,10 @@ class Destination(Table, frozen=True, kw_only=True, forbid_unknown_fields=False)
     """For one request, from connect to the reply's last byte."""
     allow_private: bool = False
     """Whether it may be on a loopback, link-local or private address."""
+    integration: str = ""
+    """The name by which an event's own ``integrations`` may leave it out, to the letter, for example ``"Braze"``."""
+    consent: tuple[str, ...] = ()
+    """Categories that an event's ``context.consent`` must allow, if it has one, for example ``["advertising"]``."""
     retry: Retry = Retry()
     """How long and how often a delivery is tried."""
     breaker: Breaker = Breaker()

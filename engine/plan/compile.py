@@ -13,7 +13,7 @@ from engine.config.load import Loaded
 from engine.errors import ConfigError, LangError, PluginError, Problem, SettingsError, did_you_mean
 from engine.lang.contract import Contract, ContractSpec, compile_contract
 from engine.plan.contracts import contract_spec
-from engine.plan.destinations import DestinationPlan, compile_destination, find_kind
+from engine.plan.destinations import DestinationPlan, compile_destination, demands_of, find_kind
 from engine.plan.doorways import compile_doorway
 from engine.plan.event_types import compile_event_types
 from engine.plan.functions import Functions, Step
@@ -84,7 +84,12 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
         if (source := sources.get(config.windows[name].source)) is not None:
             source.windows = (*source.windows, window)
     syncs = {
-        name: SyncPlan(name, table, compile_event_types(name, loaded, kinds.get(table.destination), problems))
+        name: SyncPlan(
+            name,
+            table,
+            compile_event_types(name, loaded, kinds.get(table.destination), problems),
+            demands_of(config.destinations.get(table.destination)),
+        )
         for name, table in config.syncs.items()
     }
     plan = Plan(loaded=loaded, sources=sources, destinations=destinations, syncs=syncs)

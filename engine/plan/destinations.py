@@ -12,6 +12,7 @@ from engine.config import schema
 from engine.config.lines import join
 from engine.config.load import Loaded
 from engine.errors import LangError, PluginError
+from engine.lang.consent import Demands, demands
 from engine.lang.path import getter, parse
 from engine.lang.retry import RetryPolicy, Rules
 from engine.plan.problems import Problems
@@ -39,6 +40,7 @@ class DestinationPlan(msgspec.Struct, frozen=True, kw_only=True):
         linger: seconds that a request waits for its batch to fill.
         timeout: seconds for one request.
         allow_private: whether it may be on a loopback, link-local or private address.
+        demands: what it asks of an event's own leave; None for nothing.
         policy: how long and how often a delivery is tried.
         breaker: when it counts as down.
     """
@@ -55,6 +57,7 @@ class DestinationPlan(msgspec.Struct, frozen=True, kw_only=True):
     linger: float = 0.0
     timeout: float
     allow_private: bool
+    demands: Demands | None = None
     policy: RetryPolicy
     breaker: schema.Breaker
 
@@ -95,9 +98,15 @@ def compile_destination(name: str, kind: Kind, loaded: Loaded, problems: Problem
         linger=float(table.linger),
         timeout=float(table.timeout),
         allow_private=table.allow_private,
+        demands=demands_of(table),
         policy=_policy(table),
         breaker=table.breaker,
     )
+
+
+def demands_of(table: schema.Destination | None) -> Demands | None:
+    """Return what a destination asks of an event's own leave, or None for nothing."""
+    return None if table is None else demands(table.integration, table.consent)
 
 
 def _made(kind: Kind, name: str, loaded: Loaded, problems: Problems) -> Destination[Any] | None:

@@ -74,7 +74,7 @@ class _EventType:
         if mapping is None or not filter_ok:
             return None
         self._check_fields(mapping)
-        return EventTypePlan(
+        made = EventTypePlan(
             name,
             self.table.type,
             filter=filter_,
@@ -82,6 +82,8 @@ class _EventType:
             fields=named_fields(self.kind.fields),
             context=context,
         )
+        made.when_missing = self.table.when_missing_object or ""
+        return made
 
     def _check_destination(self) -> None:
         """Note a type that the destination does not have, and `when_missing_object` where it means nothing."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.errors import HeadraceError, did_you_mean, one_of
+from engine.lang.consent import CONSENT, INTEGRATIONS
 from engine.lang.envelope import check, normalise
 from engine.messages import Delivery, Envelope, Event, Logged, Request, Trouble
 from engine.plan.breaches import blocked_reason, violation_texts
@@ -23,6 +24,9 @@ from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.plugin import Translator
 from engine.results import Result
+
+WITHHELD = frozenset({CONSENT, INTEGRATIONS})
+"""Reasons by which an event itself keeps a destination out."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -160,8 +164,11 @@ class _Explanation:
     def _routed(self, sync: SyncPlan, event: Event) -> list[Walk]:
         """Return one walk per delivery and failure, or the one that says why there is none."""
         route = sync.route(event, self.at)
-        tried = self._tried(sync, event) if sync.enabled else ()
+        withheld = route.reason in WITHHELD
+        tried = self._tried(sync, event) if sync.enabled and not withheld else ()
         walk = Walk(sync=sync.name, fate="filtered", reason=route.reason, message_id=event.message_id, tried=tried)
+        if withheld and sync.demands:
+            walk = replace(walk, notes=(sync.demands.why(route.reason),))
         if route.reason:
             return [walk]
         archived = [

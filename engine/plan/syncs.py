@@ -14,6 +14,7 @@ import msgspec
 
 from engine.config import schema
 from engine.errors import MappingFailed
+from engine.lang import consent
 from engine.lang import mapping as language
 from engine.lang.filters import Filter
 from engine.lang.keys import delivery_key
@@ -47,6 +48,9 @@ class EventTypePlan:
         mapping: from an event to a payload.
         fields: what the destination demands of the payload.
         context: what templates see as ``context``; the same for every event.
+
+    Attributes:
+        when_missing: what the destination shall do when the object is not there; "" for its own way.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class EventTypePlan:
         self.mapping = mapping
         self.fields = tuple(fields)
         self.context = context or {}
+        self.when_missing = ""
         self.takes: Callable[[dict[str, Any]], bool] = filter.test if filter else _takes_all
         self._choices = tuple(field for field in self.fields if field.choices)
 
@@ -88,7 +93,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         deliveries: what is to be sent, one per event type that took the event.
-        reason: why there is nothing: ``no_event_type`` or ``disabled``; "" otherwise.
+        reason: why there is nothing: ``no_event_type``, ``disabled``, ``consent`` or ``integrations``; "" otherwise.
         troubles: event types that took it and failed, archived.
     """
 
@@ -99,6 +104,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _NO_EVENT_TYPE = Route(reason="no_event_type")
 _DISABLED = Route(reason="disabled")
+_WITHHELD = {reason: Route(reason=reason) for reason in (consent.CONSENT, consent.INTEGRATIONS)}
 
 
 class SyncPlan:
@@ -112,9 +118,17 @@ class SyncPlan:
         match: ``first`` (the first whose filter passes takes the event) or ``all``.
         enabled: whether it takes events at all.
         start: where it begins when it is new: ``latest``, ``earliest``, or epoch seconds.
+        was: the name it had, or "".
+        demands: what its destination asks of an event's own leave; None for nothing.
     """
 
-    def __init__(self, name: str, table: schema.Sync, event_types: Sequence[EventTypePlan]) -> None:
+    def __init__(
+        self,
+        name: str,
+        table: schema.Sync,
+        event_types: Sequence[EventTypePlan],
+        demands: consent.Demands | None = None,
+    ) -> None:
         self.name = name
         self.source = table.source
         self.destination = table.destination
@@ -123,6 +137,8 @@ class SyncPlan:
         self.enabled = table.enabled
         at = table.start.at
         self.start: str | float = str(table.start) if at is None else at
+        self.was = table.was
+        self.demands = demands
         self._takes_all = table.match == "all"
         self._asked = self.event_types if table.enabled else ()
         self._nothing = _NO_EVENT_TYPE if table.enabled else _DISABLED
@@ -137,6 +153,8 @@ class SyncPlan:
             event: from this sync's source.
             now: epoch seconds.
         """
+        if self.demands is not None and self.enabled:
+            return self._permitted(event, now, self.demands)
         if self._takes_all:
             return self._all(event, now)
         body = event.body
@@ -148,8 +166,18 @@ class SyncPlan:
                 return Route(troubles=(self._trouble(event, kind, error, now),))
         return self._nothing
 
-    def _all(self, event: Event, now: float) -> Route:
-        """Do what `route` does for a sync in which several event types may take one event."""
+    def _permitted(self, event: Event, now: float, demands: consent.Demands) -> Route:
+        """Do what `route` does for a destination that asks for the event's leave; deliveries carry it along."""
+        said = consent.said(event.body)
+        if reason := demands.withheld(said):
+            return _WITHHELD[reason]
+        made = self._all(event, now, first=not self._takes_all)
+        permits = said.encoded()
+        deliveries = tuple([msgspec.structs.replace(each, permits=permits) for each in made.deliveries])
+        return msgspec.structs.replace(made, deliveries=deliveries) if deliveries else made
+
+    def _all(self, event: Event, now: float, *, first: bool = False) -> Route:
+        """Do what `route` does for a sync in which several event types may take one event, unless *first*."""
         body = event.body
         deliveries: list[Delivery] = []
         troubles: list[Trouble] = []
@@ -159,6 +187,8 @@ class SyncPlan:
                     deliveries.append(self._delivery(event, kind, _encode(kind.payload(body))))
             except Exception as error:  # noqa: BLE001 - as above
                 troubles.append(self._trouble(event, kind, error, now))
+            if first and (deliveries or troubles):
+                break
         if deliveries or troubles:
             return Route(deliveries=tuple(deliveries), troubles=tuple(troubles))
         return self._nothing
@@ -175,7 +205,14 @@ class SyncPlan:
             message_id=event.message_id,
             received_at=event.received_at,
             payload=payload,
+            when_missing=kind.when_missing,
         )
+
+    def former_key(self, delivery: Delivery) -> str:
+        """Return the idempotency key that *delivery* had under the sync's former name; its own if it had none."""
+        if not self.was:
+            return delivery.key
+        return delivery_key(self.source, delivery.message_id, self.was, delivery.event_type)
 
     def died(self, event: Event, error: Exception, now: float) -> Trouble:
         """Return the archive entry of an event that killed two routers with *error*."""

@@ -21,6 +21,7 @@ from engine.plugin import (
     Problem,
     Settings,
     SettingsError,
+    Verdict,
     by_status,
 )
 
@@ -70,6 +71,8 @@ class MockSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of that chance: the same seed gives the same run."""
     batch: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     """Deliveries in one attempt."""
+    objects_missing: bool = False
+    """As if no object were there: an event type with ``when_missing_object`` other than ``create`` changes nothing."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,10 +152,18 @@ class Mock(Destination[MockSettings]):
         if step.reset:
             raise ConnectionResetError("reset by the mock's script")
         statuses = itertools.cycle(step.items or (step.status,))
-        return [_item(status, step) for status, _ in zip(statuses, batch, strict=False)]
+        return [self._item(each, status, step) for status, each in zip(statuses, batch, strict=False)]
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+    def _item(self, delivery: Delivery, status: int, step: Step) -> Item:
+        """Return what the engine makes of *status*, unless the object is missing and shall not be made."""
+        if self.settings.objects_missing and delivery.when_missing == "skip":
+            return Item(verdict=Verdict.DELIVERED, message="skipped: there is no such object")
+        if self.settings.objects_missing and delivery.when_missing == "update_only":
+            return Item(verdict=Verdict.ARCHIVE, reason="object_missing", message="there is no such object to update")
+        return msgspec.structs.replace(by_status(status), retry_after=step.retry_after)
 
     def _latency(self, step: Step) -> float:
         """Return seconds until this answer."""
@@ -176,8 +187,3 @@ def _steps(settings: MockSettings) -> Iterator[Step]:
         return itertools.cycle([Step(status=status) for status in settings.statuses or (200,)])
     once = itertools.chain.from_iterable(itertools.repeat(step, step.times) for step in settings.script)
     return itertools.chain(once, itertools.repeat(settings.script[-1]))
-
-
-def _item(status: int, step: Step) -> Item:
-    """Return what the engine makes of *status*."""
-    return msgspec.structs.replace(by_status(status), retry_after=step.retry_after)

@@ -71,6 +71,8 @@ ALLOWED = (
     Allowed("route", "engine/plugin.py", "an HTTP method and path"),
     Allowed("route", "plugins/sources/*.py", "an HTTP method and path"),
     Allowed("route", "actors/receiver/*.py", "an HTTP method and path"),
+    Allowed("integration", "engine/config/outward.py", "the name that an event's own `integrations` have for it"),
+    Allowed("integration", "engine/lang/consent.py", "an event's own `integrations`, Segment's word"),
     Allowed("integration", "engine/messages.py", "an event's own `integrations`, Segment's word"),
     Allowed("integration", "engine/plugin.py", "an event's own `integrations`, Segment's word"),
     Allowed("integration", "actors/receiver/*.py", "an event's own `integrations`, Segment's word"),

@@ -79,6 +79,7 @@ class Desk(Destination[DeskSettings]):
     """
 
     Settings = DeskSettings
+    knows_objects = True
     event_types: ClassVar[Mapping[str, EventType]] = {"custom": EventType(label="Custom")}
 
     def __init__(self, settings: DeskSettings, name: str) -> None:
@@ -224,6 +225,16 @@ class Engine:
             verdict = self.tree.intake.submit(self.tree.doors[source], [frame], partial(_ring, durable))
             if not verdict.waits:
                 durable.set()
+        await durable.wait()
+
+    async def say(self, said: Mapping[str, Any]) -> None:
+        """Let one event in that says *said* beside what `send` sends, and wait until it is durable."""
+        self._sent += 1
+        n = self._sent
+        event = {"type": "track", "event": "Seen", "userId": "u", "messageId": f"m{n}", "properties": {"n": n}, **said}
+        durable = trio.Event()
+        frame = Frame(items=(msgspec.json.encode(event),))
+        self.tree.intake.submit(self.tree.doors["shop"], [frame], partial(_ring, durable))
         await durable.wait()
 
     async def settled(self, within: float = 60.0) -> Status:

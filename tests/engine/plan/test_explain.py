@@ -356,3 +356,18 @@ def test_a_filter_of_one_clause_that_fails_says_what_the_event_has() -> None:
     text = as_text(explained({"type": "identify", "userId": "u"}))
 
     assert '- event = "Order Completed"   (event is missing)' in text
+
+
+def test_an_event_that_a_destination_may_not_have_says_why() -> None:
+    text = TEXT.replace('token = "very-secret"', 'token = "very-secret"\nintegration = "Box"\nconsent = ["ads"]')
+    event = {"type": "track", "event": "Order Completed", "userId": "u1", "properties": {"total": 120}}
+    told = explain(plan_of(text), event | {"integrations": {"Box": False}}, source="shop", at=NOW)
+    kept = explain(plan_of(text), event | {"context": {"consent": {"categoryPreferences": {}}}}, source="shop", at=NOW)
+
+    assert [(walk.sync, walk.fate, walk.reason, walk.tried) for walk in told.syncs] == [
+        ("orders", "filtered", "integrations", ()),
+        ("off", "filtered", "disabled", ()),
+    ]
+    assert told.syncs[0].notes == ("the event's integrations leave 'Box' out",)
+    assert kept.syncs[0].notes == ("the event's context.consent.categoryPreferences do not allow ads",)
+    assert "the event's integrations leave 'Box' out" in as_text(told)

@@ -43,6 +43,26 @@ async def test_the_items_of_a_batch_may_fare_differently():
     assert [item.verdict for item in items] == [Verdict.DELIVERED, Verdict.RETRY, Verdict.DELIVERED]
 
 
+@pytest.mark.parametrize(
+    ("missing", "when_missing", "verdict", "reason"),
+    [
+        (True, "create", Verdict.RETRY, "status_503"),
+        (True, "", Verdict.RETRY, "status_503"),
+        (True, "update_only", Verdict.ARCHIVE, "object_missing"),
+        (True, "skip", Verdict.DELIVERED, ""),
+        (False, "update_only", Verdict.RETRY, "status_503"),
+        (False, "skip", Verdict.RETRY, "status_503"),
+    ],
+)
+async def test_an_object_that_is_missing_is_made_refused_or_skipped_as_the_event_type_says(
+    missing, when_missing, verdict, reason
+):
+    mock = made(Mock, statuses=[503], objects_missing=missing)
+    [item] = await mock.send([delivery(when_missing=when_missing)])
+
+    assert (item.verdict, item.reason) == (verdict, reason)
+
+
 async def test_a_reset_is_a_network_failure():
     mock = made(Mock, script=[{"reset": True}])
 
