@@ -86,6 +86,19 @@ class Lanes(Generic[T]):
         if self._lingering:
             self._lingering.unpark_all()
 
+    def rejoin(self, name: str, items: Sequence[T], *, places: int) -> None:
+        """Let *items* in again at the end of a lane, closed or not: they had been let in, and waited elsewhere.
+
+        Args:
+            name: of the lane.
+            items: what comes back.
+            places: how many of them have no place any more; they take it, free or not.
+        """
+        lane = self._lanes[name]
+        lane.room.occupy(places)
+        lane.items.extend(items)
+        self._takers.unpark()
+
     async def ready(self) -> None:
         """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
 

@@ -18,7 +18,7 @@ class _Turn:
 
 
 class Room:
-    """A count of free places that never goes below zero.
+    """A count of free places; only `occupy` may take it below zero.
 
     `reserve` hands places over in the order asked, so that a task that needs many is not overtaken for
     ever by tasks that need few. `take` does not wait and does overtake.
@@ -43,6 +43,10 @@ class Room:
         """
         if not 0 <= places <= self.free:
             raise ValueError(f"{places} places asked for, {self.free} of {self.capacity} are free")
+        self.free -= places
+
+    def occupy(self, places: int) -> None:
+        """Occupy *places* whether they are free or not; what is missing is waited for by those who come later."""
         self.free -= places
 
     async def reserve(self, places: int = 1) -> None:

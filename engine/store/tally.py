@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import msgspec
 
 from engine.lang.retry import RetryPolicy, Tried, Verdict, exhausted
 from engine.messages import (
+    NEVER,
     Attempt,
     Delivery,
     Due,
@@ -27,6 +29,8 @@ PROBE_EVERY = 30.0
 """Seconds after which a delivery that met 401 or 403 is tried again."""
 NEEDS_ATTENTION = "needs_attention"
 """The reason of a delivery that met 401 or 403 and waits for a probe."""
+ORDER_TIMEOUT = "order_timeout"
+"""The reason of a delivery that held up the others of its key for too long, and of those archived with it."""
 PROBES = 3
 """Attempts after which one that always meets 401 or 403 is archived, when there was nothing else to probe with."""
 
@@ -46,12 +50,14 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
         told: seconds that the reply asked us to wait, or 0.0; such an attempt does not count.
         last_success: epoch seconds at which the request began whose deliveries were the last that arrived there.
         others: whether something else waits for it, or was answered badly, too.
+        patience: seconds for which the delivery may hold up others of its key.
     """
 
     down: float = 0.0
     told: float = 0.0
     last_success: float = 0.0
     others: bool = False
+    patience: float = math.inf
 
 
 class Tally:
@@ -108,6 +114,12 @@ class Tally:
         trouble = self._bare(work, reason=reason, error=f"{why}\nit was not sent, and a replay asks again")
         self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
+    def forsaken(self, work: Work) -> None:
+        """Archive a delivery that waited behind one of its key for longer than the sync wants."""
+        error = "an older delivery of its key did not arrive in time\nreplay them, if they are still worth sending"
+        trouble = self._bare(work, reason=ORDER_TIMEOUT, error=error)
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+
     def sender_died(self, work: Work) -> None:
         """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
         delivery = work_delivery(work)
@@ -139,7 +151,11 @@ class Tally:
             return (item.reason, None) if alone or its_own else (NEEDS_ATTENTION, PROBE_EVERY)
         if reason := exhausted(tried, self.policy, self.now):
             return reason, None
-        return item.reason or "failed", max(waits.told, self.policy.delay(max(tried.attempts, 1), self.roll()))
+        left = waits.patience - (self.now - tried.first_at - tried.excused)
+        if left <= 0 and not waits.told:
+            return ORDER_TIMEOUT, None
+        wait = self.policy.delay(max(tried.attempts, 1), self.roll())
+        return item.reason or "failed", max(waits.told, min(wait, max(left, 0.0)))  # the last try is at its end
 
     def _arrived(self, work: Work) -> None:
         delivery = work_delivery(work)
@@ -172,34 +188,44 @@ class Tally:
         )
 
     def _bare(self, work: Work, *, reason: str, error: str) -> Trouble:
-        """Return the ledger row of a delivery that is tried again, before anything else is known of it."""
-        delivery = work_delivery(work)
-        return Trouble(
-            id=_id(work),
-            state=State.RETRYING,
-            stage=Stage.SEND,
-            reason=reason,
-            source=delivery.source,
-            sync=delivery.sync,
-            destination=delivery.destination,
-            event_type=delivery.event_type,
-            type=delivery.type,
-            position=delivery.position,
-            key=delivery.key,
-            message_id=delivery.message_id,
-            received_at=delivery.received_at,
-            attempts=delivery.attempts,
-            first_at=delivery.first_at or self.now,
-            last_at=self.now,
-            excused=delivery.excused,
-            error=error,
-            payload=delivery.payload,
-            when_missing=delivery.when_missing,
-            permits=delivery.permits,
-            replay=delivery.replay,
-            again_at=delivery.again_at,
-            turn=delivery.turn,
-        )
+        return trouble_of(work_delivery(work), self.now, reason=reason, error=error)
+
+
+def trouble_of(delivery: Delivery, now: float, *, reason: str, error: str) -> Trouble:
+    """Return the ledger row of a delivery that is tried again, before anything else is known of it."""
+    return Trouble(
+        id=trouble_id(delivery.position, delivery.key),
+        state=State.RETRYING,
+        stage=Stage.SEND,
+        reason=reason,
+        source=delivery.source,
+        sync=delivery.sync,
+        destination=delivery.destination,
+        event_type=delivery.event_type,
+        type=delivery.type,
+        position=delivery.position,
+        key=delivery.key,
+        message_id=delivery.message_id,
+        received_at=delivery.received_at,
+        attempts=delivery.attempts,
+        first_at=delivery.first_at or now,
+        last_at=now,
+        excused=delivery.excused,
+        error=error,
+        payload=delivery.payload,
+        when_missing=delivery.when_missing,
+        permits=delivery.permits,
+        replay=delivery.replay,
+        again_at=delivery.again_at,
+        turn=delivery.turn,
+    )
+
+
+def parked(delivery: Delivery, now: float) -> Trouble:
+    """Return the ledger row of a delivery that was not tried, and waits for others of its key."""
+    error = "it waits for an older delivery of its key, and too many wait with it to be kept in memory"
+    trouble = trouble_of(delivery, now, reason="parked", error=error)
+    return msgspec.structs.replace(trouble, due_at=NEVER)
 
 
 def _id(work: Work) -> str:
