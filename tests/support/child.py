@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -13,12 +13,12 @@ LONG = 60
 """Seconds after which a child has hung."""
 
 
-def _started(argv: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "engine", *argv]
+def _started(argv: Sequence[str], module: str = "engine") -> list[str]:
+    return [sys.executable, "-m", module, *argv]
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+def _environment(more: Mapping[str, str] = {}) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"} | dict(more)
 
 
 def command(argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -34,12 +34,25 @@ class Child:
     Args:
         argv: after ``headrace``.
         folder: where it runs.
+        module: what is started, in place of the front door.
+        env: more of the environment.
     """
 
-    def __init__(self, argv: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        folder: Path,
+        module: str = "engine",
+        env: Mapping[str, str] = {},
+    ) -> None:
         self._errors = (folder / f"{argv[0]}.err").open("w+")
         self._process = subprocess.Popen(
-            _started(argv), cwd=folder, env=_environment(), stdout=subprocess.PIPE, stderr=self._errors, text=True
+            _started(argv, module),
+            cwd=folder,
+            env=_environment(env),
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
         )
 
     @property

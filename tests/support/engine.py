@@ -25,13 +25,17 @@ class Running:
         folder: for its configuration and store.
         text: what the configuration says beside ``[receiver]``, ``[console]`` and ``[sources.shop]``.
         drain: of the receiver.
+        module: what is started, in place of the front door.
     """
 
-    def __init__(self, folder: Path, text: str, *, drain: str = "5s") -> None:
+    def __init__(self, folder: Path, text: str, *, drain: str = "5s", module: str = "engine") -> None:
         self.folder = folder
         self.receiver = self.console = "127.0.0.1:0"
         self._text = text
         self._drain = drain
+        self._module = module
+        self.env: dict[str, str] = {}
+        """More of the environment, from the next start on."""
         self._child: Child | None = None
 
     @property
@@ -52,7 +56,7 @@ class Running:
             f'[sources.shop]\nwrite_keys = ["key"]\n{self._text}'
         )
         self.kill()
-        self._child = Child(["run", "-c", "config.toml"], self.folder)
+        self._child = Child(["run", "-c", "config.toml"], self.folder, self._module, self.env)
         events = await trio.to_thread.run_sync(self.child.until, "events:")
         control = await trio.to_thread.run_sync(self.child.until, "control:")
         self.receiver, self.console = (line.split("//")[1].partition("/")[0] for line in (events, control))
