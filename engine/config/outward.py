@@ -104,5 +104,11 @@ class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A disabled sync filters every event, reason ``disabled``; pausing keeps them instead."""
     start: Start = Start("latest")
     """Where a new sync begins: ``latest``, ``earliest``, or a time (ISO-8601)."""
+    order_by: str = ""
+    """A reference, for example ``userId``: of the events with the same value one at a time is sent, in order."""
+    order_timeout: Duration = Duration("10m")
+    """How long one that fails may hold up the others of its key, not counting time the destination was down."""
+    on_order_timeout: Literal["release", "archive_key"] = "release"
+    """What then: archive it alone and go on, or archive all that wait behind it too."""
     was: str = ""
     """The name it had: a renamed sync keeps its place, its counts and what it has in the archive."""

@@ -18,6 +18,7 @@ from engine.plan.doorways import compile_doorway
 from engine.plan.event_types import compile_event_types
 from engine.plan.functions import Functions, Step
 from engine.plan.lint import lint
+from engine.plan.order import compile_order
 from engine.plan.problems import Problems
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
@@ -89,6 +90,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
             table,
             compile_event_types(name, loaded, kinds.get(table.destination), problems),
             demands_of(config.destinations.get(table.destination)),
+            compile_order(name, table, problems),
         )
         for name, table in config.syncs.items()
     }

@@ -19,6 +19,7 @@ from engine.lang import mapping as language
 from engine.lang.filters import Filter
 from engine.lang.keys import delivery_key
 from engine.messages import Delivery, Event, Stage, State, Trouble, trouble_id
+from engine.plan.order import Order
 from engine.plugin import Field
 
 _encode = msgspec.json.Encoder().encode
@@ -120,6 +121,7 @@ class SyncPlan:
         start: where it begins when it is new: ``latest``, ``earliest``, or epoch seconds.
         was: the name it had, or "".
         demands: what its destination asks of an event's own leave; None for nothing.
+        order: what its deliveries are ordered by; None for nothing.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class SyncPlan:
         table: schema.Sync,
         event_types: Sequence[EventTypePlan],
         demands: consent.Demands | None = None,
+        order: Order | None = None,
     ) -> None:
         self.name = name
         self.source = table.source
@@ -139,6 +142,7 @@ class SyncPlan:
         self.start: str | float = str(table.start) if at is None else at
         self.was = table.was
         self.demands = demands
+        self.order = order
         self._takes_all = table.match == "all"
         self._asked = self.event_types if table.enabled else ()
         self._nothing = _NO_EVENT_TYPE if table.enabled else _DISABLED
@@ -206,6 +210,7 @@ class SyncPlan:
             received_at=event.received_at,
             payload=payload,
             when_missing=kind.when_missing,
+            turn="" if self.order is None else self.order.turn(event.body),
         )
 
     def former_key(self, delivery: Delivery) -> str:
