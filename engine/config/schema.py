@@ -238,6 +238,10 @@ class Case(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The event as a client would send it."""
     source: str = ""
     """Which source it comes by; needed only if there are several."""
+    before: tuple[dict[str, Any], ...] = ()
+    """Events of that source that came just before it, for windows to count."""
+    times: Count = 1
+    """How often it comes; what becomes of it the last time is what is expected."""
     expect: tuple[Expect, ...] = ()
     """Every delivery that must come out, and no other."""
     fate: Literal["", "deliver", "filtered", "blocked", "archived"] = ""

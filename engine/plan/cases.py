@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -49,7 +50,13 @@ def run_cases(plan: Plan, at: float = AT) -> list[CaseResult]:
 def _run(plan: Plan, case: Case, index: int, at: float) -> CaseResult:
     file, line = plan.loaded.lines.where(f"cases[{index}]")
     try:
-        explained = explain(plan, case.event, source=case.source or None, at=at)
+        explained = explain(
+            plan,
+            case.event,
+            source=case.source or None,
+            at=at,
+            before=chain(case.before, repeat(case.event, case.times - 1)),
+        )
         findings = list(_findings(case, explained))
     except HeadraceError as error:
         findings = [str(error)]

@@ -6,7 +6,7 @@ The same code decides as in the running engine; here nothing is stored, nothing 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from engine.plan.destinations import without_secrets
 from engine.plan.explained import Explained, Shown, Tried, Verdict, Walk
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
+from engine.plan.windows import Windows
 from engine.plugin import Translator
 from engine.results import Result
 
@@ -32,7 +33,13 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def explain(
-    plan: Plan, event: dict[str, Any], *, source: str | None, at: float, result: Result | None = None
+    plan: Plan,
+    event: dict[str, Any],
+    *,
+    source: str | None,
+    at: float,
+    result: Result | None = None,
+    before: Iterable[dict[str, Any]] | None = None,
 ) -> Explained:
     """Return what would become of *event* if a client sent it now.
 
@@ -42,11 +49,19 @@ def explain(
         source: which source it comes by; may be None if the plan has one only.
         at: epoch seconds, taken as the time of receipt and of the request.
         result: what the functions made of what `before_functions` returned.
+        before: events that came before it; given these, if only (), windows count, and what they
+            fire is delivered, too.
 
     Raises:
         HeadraceError: no such source, or several and none is named.
     """
-    return _Explanation(plan, _source(plan, source), at, result).of(event)
+    found = _source(plan, source)
+    if before is None:
+        return _Explanation(plan, found, at, result).of(event)
+    windows = Windows(found.windows)
+    for earlier in before:
+        _Explanation(plan, found, at, windows=windows).of(earlier)
+    return _Explanation(plan, found, at, result, windows).of(event)
 
 
 def before_functions(
@@ -80,8 +95,16 @@ def _source(plan: Plan, name: str | None) -> SourcePlan:
 class _Explanation:
     """Walks one event through one source."""
 
-    def __init__(self, plan: Plan, source: SourcePlan, at: float, result: Result | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        source: SourcePlan,
+        at: float,
+        result: Result | None = None,
+        windows: Windows | None = None,
+    ) -> None:
         self.plan = plan
+        self.windows = windows
         self.result = result
         self.source = source
         self.at = at
@@ -119,18 +142,27 @@ class _Explanation:
         if isinstance(examined, Trouble):
             return self._ended(normalised, verdict, str(examined.state), examined.reason, error=examined.error)
         if not self.source.has_functions:
-            events = self.source.events(logged, examined)
+            events = self._counted(logged, self.source.events(logged, examined))
             return self._explained(examined, verdict, self._walks(events))
         (result,) = [self.result] if self.result else self.source.transform([(logged, examined)])
         if result.outcome == "failed":
             return self._ended(
                 examined, verdict, "archived", "function_failed", function_error=result.error, functions=()
             )
-        events = self.source.restored(logged, result)
+        events = self._counted(logged, self.source.restored(logged, result))
         if not events:
             return self._ended(examined, verdict, "filtered", "function", functions=())
         bodies = tuple(event.body for event in events)
         return self._explained(examined, verdict, self._walks(events), functions=bodies)
+
+    def _counted(self, logged: Logged, events: Sequence[Event]) -> Sequence[Event]:
+        """Return *events*, and behind them what windows fire at them, if they count."""
+        if self.windows is None:
+            return events
+        view = self.windows.view()
+        fired = [body for event in events for body in view.count(event)]
+        self.windows.settle(view)
+        return self.source.restored(logged, self.source.fired(logged, events, fired)) if fired else events
 
     def _verdict(self, event: dict[str, Any], name: str | None) -> Verdict:
         contract = self.source.contract

@@ -113,3 +113,48 @@ def test_every_case_has_a_result_of_its_own() -> None:
         ("an order arrives", True),
         ("second", False),
     ]
+
+
+WINDOW = (
+    HEAD
+    + """
+[windows.budget]
+source = "shop"
+filter = 'event = "Impression"'
+key = "properties.campaign"
+every = "1d"
+measure = "sum"
+value = "properties.cost"
+threshold = 10
+event = "Budget Spent"
+[syncs.ads]
+source = "shop"
+destination = "crm"
+[[syncs.ads.event_types]]
+name = "pause"
+filter = 'event = "Budget Spent"'
+mapping = { campaign = "properties.key", spent = "properties.value" }
+[[cases]]
+name = "a spent budget pauses the campaign"
+event = { type = "track", event = "Impression", userId = "u", properties = { campaign = "c1", cost = 2 } }
+"""
+)
+PAUSED = 'expect = [{ sync = "ads", payload = { campaign = "c1", spent = 10.0 } }]\n'
+OTHER = '{ type = "track", event = "Impression", userId = "u", properties = { campaign = "CAMPAIGN", cost = 8 } }'
+
+
+@pytest.mark.parametrize(
+    ("case", "text"),
+    [
+        ("times = 5\n" + PAUSED, ""),
+        ("times = 4\n", ""),
+        ("times = 6\n", ""),
+        (f"before = [{OTHER.replace('CAMPAIGN', 'c1')}]\n" + PAUSED, ""),
+        (f"before = [{OTHER.replace('CAMPAIGN', 'c2')}]\n", ""),
+        ("times = 4\n" + PAUSED, "ads: expected a delivery, got filtered (no_event_type)"),
+        ("times = 5\n", 'ads/pause: not expected, got a delivery of {"campaign":"c1","spent":10.0}'),
+    ],
+)
+def test_windows_count_what_came_before(case: str, text: str) -> None:
+    (result,) = run_cases(plan_of(WINDOW + case))
+    assert result.text == text
