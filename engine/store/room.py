@@ -45,8 +45,14 @@ class Room:
         self._usage = Usage(used=used, free=free, full=self._why(used, free))
 
     def full(self) -> str:
-        """Return why nothing more can be accepted, or ""."""
-        return self.usage.full
+        """Return why nothing more can be accepted, or "".
+
+        Always asks the disk, which takes a microsecond: others fill it, too, and a commit of the log that finds no room
+        is the end of the engine.
+        """
+        if self._usage.full or self._free() <= self._reserve:
+            self.look(self._usage.used)
+        return self._usage.full
 
     def over(self, retention: Retention) -> bool:
         """Return whether more is in use than *retention* wants."""
