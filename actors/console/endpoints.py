@@ -1,0 +1,143 @@
+"""The Admin REST, one line a question: `ENDPOINTS` is the table; its Structs are also its description (OpenAPI).
+
+To add one: write an answer that asks the operator, and give it a line. A POST is a form's doing as well: a page posts
+it to ``/do`` and its path.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from actors.console.answers import Asked, Endpoint, Said, unknown
+from engine.config.secrets import redacted
+from engine.observe.audited import Changed
+from engine.observe.shown import Counted, Looking, Looks, Page, Tapping
+from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus
+from engine.plan.explained import Explained
+from engine.store.base import Selection
+
+KINDS: Final = {"syncs": "sync", "destinations": "destination", "sources": "source"}
+
+
+class Dry(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to explain.
+
+    Attributes:
+        event: as a client would send it.
+        source: by which it would come; may be left out if there is only one.
+    """
+
+    event: dict[str, Any]
+    source: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+async def _status(asked: Asked) -> Status:
+    return await asked.operator.status()
+
+
+async def _sources(asked: Asked) -> tuple[SourceStatus, ...]:
+    return (await asked.operator.status()).sources
+
+
+async def _syncs(asked: Asked) -> tuple[SyncStatus, ...]:
+    return (await asked.operator.status()).syncs
+
+
+async def _destinations(asked: Asked) -> tuple[DestinationStatus, ...]:
+    return (await asked.operator.status()).destinations
+
+
+def _pausing(kind: str) -> Any:
+    async def pause(asked: Asked) -> Said:
+        name = asked.path["name"]
+        if not await asked.operator.pause(kind, name):
+            raise unknown(KINDS[kind], name)
+        return Said(message=f"{KINDS[kind]} '{name}' is paused: its events wait in the store")
+
+    return pause
+
+
+def _resuming(kind: str) -> Any:
+    async def resume(asked: Asked) -> Said:
+        name = asked.path["name"]
+        if not await asked.operator.resume(kind, name):
+            raise unknown(KINDS[kind], name)
+        return Said(message=f"{KINDS[kind]} '{name}' goes on from where it stood")
+
+    return resume
+
+
+def _tapping(kind: str) -> Any:
+    async def tap(asked: Asked) -> Page:
+        page = await asked.operator.tap(kind, asked.path["name"], asked.query)
+        if page is None:
+            raise unknown(KINDS[kind], asked.path["name"])
+        return page
+
+    return tap
+
+
+async def _looks(asked: Asked) -> Looks:
+    looks = await asked.operator.look(asked.path["name"], asked.query)
+    if looks is None:
+        raise unknown("source", asked.path["name"])
+    return looks
+
+
+async def _explain(asked: Asked) -> Explained:
+    return await asked.operator.explain(asked.body.event, asked.body.source or None)
+
+
+async def _config(asked: Asked) -> dict[str, Any]:
+    found: dict[str, Any] = redacted(asked.operator.plan().config)
+    return found
+
+
+async def _changes(asked: Asked) -> tuple[Changed, ...]:
+    return await asked.audit.changes()
+
+
+async def _retry(asked: Asked) -> Counted:
+    return Counted(count=await asked.operator.retry(asked.body))
+
+
+async def _discard(asked: Asked) -> Counted:
+    return Counted(count=await asked.operator.discard(asked.body))
+
+
+def _get(path: str, title: str, answer: Any, out: Any, query: type[msgspec.Struct] | None = None) -> Endpoint:
+    return Endpoint(method="GET", path=path, title=title, answer=answer, out=out, query=query)
+
+
+def _post(path: str, title: str, answer: Any, out: Any = Said, body: type[msgspec.Struct] | None = None) -> Endpoint:
+    return Endpoint(method="POST", path=path, title=title, answer=answer, out=out, body=body)
+
+
+ENDPOINTS: Final = (
+    _get("/status", "The engine at a glance", _status, Status),
+    _get("/sources", "Every source at a glance", _sources, tuple[SourceStatus, ...]),
+    _get("/syncs", "Every sync at a glance", _syncs, tuple[SyncStatus, ...]),
+    _get("/destinations", "Every destination at a glance", _destinations, tuple[DestinationStatus, ...]),
+    _post("/syncs/{name}/pause", "Hold a sync back: its events wait in the store", _pausing("syncs")),
+    _post("/syncs/{name}/resume", "Let a paused sync go on", _resuming("syncs")),
+    _post("/destinations/{name}/pause", "Hold a destination back: its events wait", _pausing("destinations")),
+    _post("/destinations/{name}/resume", "Let a paused destination go on", _resuming("destinations")),
+    _get("/sources/{name}/tap", "What came by a source; waits for more", _tapping("sources"), Page, Tapping),
+    _get("/syncs/{name}/tap", "What became of it in a sync; waits for more", _tapping("syncs"), Page, Tapping),
+    _get("/sources/{name}/looks", "What came, with every sync's verdict", _looks, Looks, Looking),
+    _post("/errors/retry", "Send what matches again, payloads as they are", _retry, Counted, Selection),
+    _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
+    Endpoint(
+        method="POST",
+        path="/explain",
+        title="What would become of an event, step by step, with the exact request; nothing is sent",
+        answer=_explain,
+        out=Explained,
+        body=Dry,
+        reads=True,
+    ),
+    _get("/config", "The running configuration as understood, secrets hidden", _config, dict[str, Any]),
+    _get("/changes", "What was changed by hand, newest first", _changes, tuple[Changed, ...]),
+)

@@ -1,0 +1,10 @@
+"""Every page of the console: the order of the menu, and of who is asked first for an address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.console.pages import changes, overview, sources, syncs
+from actors.console.visit import Page
+
+PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *sources.PAGES, *syncs.PAGES, *changes.PAGES)
