@@ -12,6 +12,7 @@ and books belong to the tree and outlive the actors that use them.
 
 from __future__ import annotations
 
+import os
 import random
 import ssl
 from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +25,8 @@ import trio
 
 from actors import sender
 from actors.archiver import PLACES, Archiver
+from actors.console import Console
+from actors.console.audit import Audit
 from actors.control import Control
 from actors.follower import Follower
 from actors.functions import Runner
@@ -131,7 +134,7 @@ class Tree:
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
         self.readers = self._made_readers()
         self.operator = Operator(self)
-        self.control = Control(self.operator, plan.config.console)
+        self.console = self._made_console(plan)
         self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
         self.maintenance = Maintenance(store, beginning.retention, clock)
         store.on_due = lambda _destination: self.bell.ring()
@@ -217,8 +220,8 @@ class Tree:
             Child(name=f"reader.{name}", start=reader.run, stop=reader.stop) for name, reader in self.readers.items()
         ]
         pulse = Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop)
-        control = Child(name="control", start=self.control.run, stop=self.control.stop, drain=1.0)
-        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, pulse, control]
+        console = Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0)
+        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, pulse, console]
 
     async def _archiver(self) -> None:
         await Archiver(self.reports, self.books, self.store, self.places, self.clock).run()
@@ -280,6 +283,11 @@ class Tree:
             for name, each in self.plan.sources.items()
             if (plugin := _file_plugin(each))
         }
+
+    def _made_console(self, plan: Plan) -> Console:
+        settings = plan.config.console
+        control = Control(self.operator, msgspec.structs.replace(settings, token=None))
+        return Console(self.operator, settings, Audit(self.store.meta), self.clock, os.urandom, control.answer)
 
     def _inbox(
         self, name: str, feeders: Iterable[str], size: int = REPORTS, weigh: Callable[[Any], int] | None = None

@@ -1,4 +1,4 @@
-"""Asking a running engine, by its control endpoint."""
+"""Asking a running engine, by the console's Admin REST."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from engine.errors import HeadraceError
 
 T = TypeVar("T")
 
+PREFIX = "/api/v1"
+"""Where the console answers machines."""
 PATIENCE = 5.0
 """Seconds an answer may take."""
 
@@ -33,7 +35,7 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
     Args:
         config: where the engine's address stands.
         method: of HTTP.
-        path: likewise.
+        path: below `PREFIX`.
         kind: what the answer is decoded to.
         body: sent as JSON, unless it is None.
         patience: seconds an answer may take.
@@ -46,9 +48,9 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
     token = read_config(config, secrets=True).config.console.token if console.token else None
     host, _, port = console.listen.rpartition(":")
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=patience)
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     try:
-        connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
+        connection.request(method, PREFIX + path, None if body is None else msgspec.json.encode(body), headers)
         answer = connection.getresponse()
         body = answer.read()
     except OSError as error:

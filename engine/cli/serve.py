@@ -56,7 +56,7 @@ def put(app: App, house: House) -> None:
 
 async def _announce(ready: Ready) -> None:
     say(f"events:  ws://{ready.receiver}/v1/stream and http://{ready.receiver}/v1/batch")
-    say(f"control: http://{ready.console}/status")
+    say(f"console: http://{ready.console}/")
     sys.stdout.flush()
 
 
@@ -96,7 +96,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
         nursery = await stack.enter_async_context(Beside())
         await nursery.start(partial(listen, stop=tree.stop, stop_now=tree.stop_now, reload=_no_reload))
         await nursery.start(partial(_run, tree, ended))
-        ready = Ready(receiver=await tree.receiver.address(), console=await tree.control.address(), tree=tree)
+        ready = Ready(receiver=await tree.receiver.address(), console=await tree.console.address(), tree=tree)
         nursery.start_soon(beside, ready)
         await ended.wait()
 

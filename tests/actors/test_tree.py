@@ -58,7 +58,7 @@ async def test_no_channel_leads_back(nursery, autojump_clock):
 
     order = list(TopologicalSorter(fed_by).static_order())  # raises CycleError
     assert order[-1] == "archiver"
-    assert set(order) == engine.tree.supervisor.states().keys() - {"maintenance", "pulse", "control"}
+    assert set(order) == engine.tree.supervisor.states().keys() - {"maintenance", "pulse", "console"}
 
 
 async def test_every_channel_is_in_the_graph(nursery, autojump_clock):
@@ -104,7 +104,7 @@ async def test_every_actor_of_the_plan_runs_sinks_first(nursery, autojump_clock)
         "validator.web",
         "receiver",
         "pulse",
-        "control",
+        "console",
     ]
     assert {state.condition for state in states.values()} == {"running"}
     place = {name: number for number, name in enumerate(states)}

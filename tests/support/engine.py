@@ -58,8 +58,8 @@ class Running:
         self.kill()
         self._child = Child(["run", "-c", "config.toml"], self.folder, self._module, self.env)
         events = await trio.to_thread.run_sync(self.child.until, "events:")
-        control = await trio.to_thread.run_sync(self.child.until, "control:")
-        self.receiver, self.console = (line.split("//")[1].partition("/")[0] for line in (events, control))
+        console = await trio.to_thread.run_sync(self.child.until, "console:")
+        self.receiver, self.console = (line.split("//")[1].partition("/")[0] for line in (events, console))
 
     def kill(self) -> None:
         """``kill -9``; returns when it is gone. Does nothing if it never ran."""
@@ -106,7 +106,7 @@ class Running:
     def _ask(self) -> Status:
         connection = http.client.HTTPConnection(self.console, timeout=10)
         try:
-            connection.request("GET", "/status")
+            connection.request("GET", "/api/v1/status")
             return msgspec.json.decode(connection.getresponse().read(), type=Status)
         finally:
             connection.close()

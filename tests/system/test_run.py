@@ -52,7 +52,7 @@ def folder(tmp_path) -> Path:
 def engine(folder) -> Iterator[Child]:
     """Return an engine that accepts events."""
     child = Child(["run"], folder)
-    child.until("control: ")
+    child.until("console: ")
     yield child
     child.kill()
 
@@ -83,7 +83,7 @@ def test_a_paused_sync_keeps_its_events_until_it_goes_on_also_over_a_restart(eng
 
     again = Child(["run"], folder)
     try:
-        again.until("control: ")
+        again.until("console: ")
         assert json.loads(command(["status", "--json"], folder).stdout)["syncs"][0]["state"] == "paused"
         resumed = command(["resume", "sync", "everything"], folder)
         again.signal(signal.SIGTERM)

@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "config.toml").write_text(CONFIG.format(receiver=receiver, console=console))
     (tmp_path / "events.json").write_text("".join(json.dumps(event) + "\n" for event in EVENTS))
     child = Child(["run"], tmp_path)
-    child.until("control: ")
+    child.until("console: ")
     command(["send", "events.json"], tmp_path)
     yield tmp_path
     child.kill()

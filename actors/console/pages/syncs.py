@@ -85,7 +85,7 @@ async def _page(
         kinds=kinds,
         match=sync.match,
         looked=hits.total(),
-        none=hits[sync.name, ""],
+        unmatched=hits[sync.name, ""],
         event=text,
         wrong=wrong,
         explained=explained,
