@@ -1,0 +1,251 @@
+"""Order: of a sync's deliveries with one key, one at a time is on its way.
+
+Belongs to the tree by the sync's name and outlives actors and plans. The router lets deliveries in, a sender tells what
+became of them, the store what became of ledger rows, and the retry scheduler brings back those that are parked. What
+becomes free goes on in the lane where it stood: no message goes up the stream.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import trio
+
+from engine.messages import Delivery, Due, Settled, State, Trouble, trouble_id
+from engine.plan import SyncPlan
+from engine.runtime.bell import Bell
+from engine.runtime.breaker import Breaker
+from engine.runtime.lanes import Lanes
+from engine.runtime.turns import Freed, Hot, Line, Turn, Turns, Waits
+from engine.store.order import Moved, Queued
+from engine.store.tally import ORDER_TIMEOUT, Work
+
+
+class Way(NamedTuple):
+    """Where a sync's deliveries go today: its plan, and of its destination the lanes and the breaker."""
+
+    sync: SyncPlan
+    lanes: Lanes[Work]
+    breaker: Breaker
+
+
+Where = Callable[[str], Way | None]
+"""Returns the way of a sync; None if it is gone."""
+
+
+class Ordering:
+    """Keeps one sync's order.
+
+    Args:
+        sync: its name.
+        where: see `Where`.
+        bell: of the retry scheduler; rung when something parked shall be fetched.
+
+    Attributes:
+        unkeyed: deliveries without a key, since start; they are not ordered.
+    """
+
+    def __init__(self, sync: str, where: Where, bell: Bell) -> None:
+        self.sync = sync
+        self.turns: Turns[Work] = Turns()
+        self.turns.again = True
+        self.unkeyed = 0
+        self._where = where
+        self._bell = bell
+        self._news = trio.Event()
+
+    def found(self, queued: Queued) -> None:
+        """Know of what an earlier life left in the ledger."""
+        if queued.id:
+            self.turns.found(queued.id, queued.turn, queued.position)
+        else:
+            self.turns.found_parked(queued.turn, queued.count, queued.position)
+
+    def began(self) -> None:
+        """Know that all that was open when the engine last ended was let in: what was parked comes behind it."""
+        self.turns.again = False
+        self.changed()
+
+    async def room(self, deliveries: Sequence[Delivery]) -> None:
+        """Wait while *deliveries* would be parked because their destination is not to be had: then the sync lags."""
+        while not self.turns.again and self._is_down() and self._would_park(deliveries):
+            await self._news.wait()
+
+    def changed(self) -> None:
+        """Let those look again who wait: for room, and for what is parked."""
+        self._news.set()
+        self._news = trio.Event()
+        if self.turns.wishes:
+            self._bell.ring()
+
+    def admit(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Let *deliveries*, which have places in their lane, go or wait; return those that must be parked."""
+        found = self._where(self.sync)
+        assert found is not None
+        go: list[Work] = []
+        parked: list[Delivery] = []
+        standing = 0
+        for delivery in deliveries:
+            turn = self._turn(delivery)
+            if turn is Turn.GO:
+                go.append(delivery)
+            elif turn is Turn.STAND:
+                standing += 1
+            elif turn is Turn.PARK:
+                parked.append(delivery)
+        if found.sync.order is not None:
+            self.unkeyed += sum(not delivery.turn for delivery in deliveries)
+        found.lanes[self.sync].give_back(standing + len(parked))
+        if go:
+            found.lanes.put(self.sync, go)
+        return parked
+
+    def settled(self, settled: Settled) -> list[Work]:
+        """Let those go that waited for what has its fate; return those that nobody wants any more, to be archived."""
+        forsaken: list[Work] = []
+        after = {trouble.id: trouble for trouble in settled.troubles}
+        for sync, position, key in settled.closed:
+            if sync == self.sync:
+                name = trouble_id(position, key)
+                forsaken += self._became(name, after.get(name))
+        for settle in settled.settles:
+            forsaken += self._became(settle.id, settle.trouble)
+        self.changed()
+        return forsaken
+
+    def moved(self, moved: Moved) -> None:
+        """Know what was written: rows that ended by another hand, and rows that are parked for good."""
+        for name in moved.ended:
+            self._go_on(self.turns.ended(name))
+        for sync, turn in moved.parked:
+            if sync == self.sync:
+                self.turns.written(turn)
+        self.changed()
+
+    def wishes(self) -> list[Line[Work]]:
+        """Return the lines whose next is parked; none before `began`."""
+        return [] if self.turns.again else list(self.turns.wishes.values())
+
+    def fetched(self, line: Line[Work], found: Sequence[Due], gone: Sequence[Due]) -> None:
+        """Let the first of *found* go, and the others wait; *gone* came before them, and is archived."""
+        if not found and not gone:
+            self.turns.nothing_found(line.key)
+        else:
+            last = (found or gone)[-1].delivery
+            waits = [Waits[Work](_name(due), due) for due in found]
+            freed = self.turns.fetched(line.key, waits, (last.position, _name(last)), len(gone))
+            self._go_on(freed)
+        self.changed()
+
+    def longest(self) -> tuple[Hot, ...]:
+        """Return the keys behind which most wait."""
+        return self.turns.longest()
+
+    def _turn(self, delivery: Delivery) -> Turn:
+        if not delivery.turn:
+            return Turn.GO
+        return self.turns.admit(_name(delivery), delivery.turn, delivery.position, delivery)
+
+    def _became(self, name: str, trouble: Trouble | None) -> list[Work]:
+        """Know the fate of one, or that it is tried again; return those that are archived with it."""
+        if trouble is not None and trouble.state is State.RETRYING:
+            self._give_back(self.turns.delayed(name))
+            return []
+        forsaken: list[Work] = []
+        if trouble is not None and trouble.reason == ORDER_TIMEOUT and self._archives_key():
+            forsaken, seats = self.turns.forsake(name)
+            self._give_back(seats)
+        self._go_on(self.turns.ended(name))
+        return forsaken
+
+    def _go_on(self, freed: Freed[Work] | None) -> None:
+        found = self._where(self.sync)
+        if freed is not None and found is not None:
+            item = _addressed(freed.item, found.sync.destination)
+            found.lanes.rejoin(self.sync, [item], places=not freed.seated)
+
+    def _give_back(self, places: int) -> None:
+        found = self._where(self.sync)
+        if places and found is not None:
+            found.lanes[self.sync].give_back(places)
+
+    def _archives_key(self) -> bool:
+        found = self._where(self.sync)
+        return found is not None and found.sync.order is not None and found.sync.order.archive_key
+
+    def _is_down(self) -> bool:
+        found = self._where(self.sync)
+        return found is not None and found.breaker.state != "closed"
+
+    def _would_park(self, deliveries: Sequence[Delivery]) -> bool:
+        return any(delivery.turn and self.turns.full(delivery.turn, len(deliveries)) for delivery in deliveries)
+
+
+class Orderings:
+    """The order of every sync that has one; falsy if none has, so that nobody else pays for it.
+
+    Args:
+        where, bell: see `Ordering`.
+        queued: what an earlier life left in the ledger.
+    """
+
+    def __init__(self, where: Where, bell: Bell, queued: Iterable[Queued]) -> None:
+        self.by_sync: dict[str, Ordering] = {}
+        self._where = where
+        self._bell = bell
+        for one in queued:
+            self.of(one.sync).found(one)
+
+    def __bool__(self) -> bool:
+        """Return whether any sync has an order."""
+        return bool(self.by_sync)
+
+    def of(self, sync: str) -> Ordering:
+        """Return a sync's order."""
+        if sync not in self.by_sync:
+            self.by_sync[sync] = Ordering(sync, self._where, self._bell)
+        return self.by_sync[sync]
+
+    def settled(self, settled: Settled) -> list[Work]:
+        """Tell every order what became of deliveries; return those to be archived with them."""
+        return [work for one in self.by_sync.values() if one.turns for work in one.settled(settled)]
+
+    def moved(self, moved: Moved) -> None:
+        """Tell every order what was written."""
+        for one in self.by_sync.values():
+            one.moved(moved)
+
+    def changed(self) -> None:
+        """Let those look again who wait for a destination."""
+        for one in self.by_sync.values():
+            one.changed()
+
+    def router(self, sync: SyncPlan) -> Ordering | None:
+        """Return the order that a sync's router keeps: today's, or what is left of one; None if there is none."""
+        return self.of(sync.name) if sync.order is not None else self.by_sync.get(sync.name)
+
+    def patience(self, delivery: Delivery) -> float:
+        """Return for how many seconds *delivery* may hold up others of its key."""
+        found = self._where(delivery.sync) if delivery.turn else None
+        return math.inf if found is None or found.sync.order is None else found.sync.order.timeout
+
+
+def _name(work: Work) -> str:
+    delivery = work.delivery if isinstance(work, Due) else work
+    return trouble_id(delivery.position, delivery.key)
+
+
+def _addressed(work: Work, destination: str) -> Work:
+    """Return *work* for the destination that its sync has today."""
+    if isinstance(work, Due):
+        return msgspec.structs.replace(work, delivery=_to(work.delivery, destination))
+    return _to(work, destination)
+
+
+def _to(delivery: Delivery, destination: str) -> Delivery:
+    if delivery.destination == destination:
+        return delivery
+    return msgspec.structs.replace(delivery, destination=destination)

@@ -1,0 +1,294 @@
+"""`order_by`: of the events with one key one is sent at a time, in order, whatever happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+
+from engine.messages import Delivery
+from engine.plugin import Item, by_status
+from engine.runtime import turns
+from engine.store.base import Selection
+from tests.support.grown import Engine, always, each, grow, hang, reopened, unbalanced
+from tests.support.order import Came, disorder
+
+ORDERED = """
+[destinations.crm]
+type = "desk"
+concurrency = 4
+[destinations.crm.retry]
+backoff = "10s..1m"
+[destinations.crm.breaker]
+failures = 9999
+ratio = 1.0
+[syncs.orders]
+source = "shop"
+destination = "crm"
+order_by = "properties.user"
+[[syncs.orders.event_types]]
+mapping = { n = "properties.n", user = "properties.user" }
+"""
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let little stand in memory, so that a few hundred events are many."""
+    monkeypatch.setattr(turns.Turns.__init__, "__defaults__", (10, 30))
+
+
+def came(*engines: Engine) -> list[Came]:
+    calls = [call for engine in engines for call in engine.desk().calls]
+    return [Came(one.body().get("user"), one.key, one.position) for call in calls for one in call.batch]
+
+
+def positions(engine: Engine, user: str) -> list[int]:
+    return [one.place for one in came(engine) if one.turn == user]
+
+
+def slow(seconds: float, then: Callable[[Delivery], int] = lambda _: 200):
+    async def answer(batch: Sequence[Delivery]) -> Sequence[Item]:
+        await trio.sleep(seconds)
+        return [by_status(then(delivery)) for delivery in batch]
+
+    return answer
+
+
+async def test_of_one_key_one_is_in_flight_and_of_several_as_many_as_may(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    flying: list[set[object]] = [set()]
+
+    async def answer(batch: Sequence[Delivery]) -> Sequence[Item]:
+        users = {delivery.body()["user"] for delivery in batch}
+        assert not users & flying[-1]
+        flying.append(flying[-1] | users)
+        await trio.sleep(1)
+        flying.append(flying[-1] - users)
+        return [by_status(200)] * len(batch)
+
+    engine.desk().answer = answer
+    for _ in range(5):
+        for user in ("a", "b", "c"):
+            await engine.send(4, user=user)
+    status = await engine.settled()
+
+    assert disorder(came(engine)) == []
+    assert max(map(len, flying)) == 3
+    assert status.syncs[0].delivered == 60
+    assert unbalanced(status) == []
+
+
+async def test_those_behind_one_that_is_tried_again_wait_and_others_do_not(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    failures = iter([500, 500, 500])
+    engine.desk().answer = each(lambda one: next(failures, 200) if one.body()["user"] == "a" else 200)
+    await engine.send(5, user="a")
+    await engine.send(5, user="b")
+    await trio.sleep(1)
+    assert (positions(engine, "a"), positions(engine, "b")) == ([1], [6, 7, 8, 9, 10])
+
+    status = await engine.settled(600)
+    assert positions(engine, "a") == [1, 1, 1, 1, 2, 3, 4, 5]
+    assert unbalanced(status) == []
+
+
+async def test_what_has_no_key_is_not_ordered_and_counted(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 and not one.attempts else 200)
+    await engine.send(3)
+    await engine.send(2, user="a")
+    await engine.settled(600)
+
+    assert [one.place for one in came(engine) if one.turn is None] == [1, 2, 3, 1]
+    assert engine.tree.orderings.of("orders").unkeyed == 3
+
+
+async def test_one_that_is_archived_at_once_lets_the_next_go(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 400 if one.position == 2 else 200)
+    await engine.send(3, user="a")
+    status = await engine.settled()
+
+    assert positions(engine, "a") == [1, 2, 3]
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("policy", "delivered", "archived"),
+    [("release", [2, 3, 4, 5], [1]), ("archive_key", [4, 5], [1, 2, 3])],
+)
+async def test_one_that_holds_up_its_key_for_too_long_is_archived(nursery, autojump_clock, policy, delivered, archived):
+    text = ORDERED.replace("order_by", f'order_timeout = "2m"\non_order_timeout = "{policy}"\norder_by')
+    engine = await grow(nursery, text)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 else 200)
+    await engine.send(3, user="a")
+    await engine.desk().called(1)
+    await trio.sleep(125)
+    await engine.send(2, user="a")
+    status = await engine.settled()
+
+    assert [one.place for one in came(engine) if one.place > 1] == delivered
+    last = [call.at for call in engine.desk().calls if call.batch[0].position == 1][-1]
+    assert 120 <= last < 121
+    troubles = await engine.archived()
+    assert [(one.position, one.reason) for one in troubles] == [(at, "order_timeout") for at in archived]
+    assert engine.tree.orderings.of("orders").turns.lines == {}
+    assert unbalanced(status) == []
+
+
+async def test_time_that_a_destination_was_down_is_not_held_against_a_key(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED.replace("9999", "1").replace("order_by", 'order_timeout = "2m"\norder_by'))
+    engine.desk().answer = always(500)
+    await engine.send(3, user="a")
+    await trio.sleep(3600)
+    engine.desk().answer = always(200)
+    status = await engine.settled()
+
+    assert disorder(came(engine)) == []
+    assert status.syncs[0].delivered == 3
+
+
+async def test_a_batch_holds_one_of_each_key(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED.replace("concurrency = 4", "concurrency = 2\nbatch = 50"))
+    engine.desk().answer = slow(0.5)
+    for number in range(60):
+        await engine.send(1, user=f"u{number % 7}")
+    status = await engine.settled()
+
+    batches = [[one.body()["user"] for one in call.batch] for call in engine.desk().calls]
+    assert all(len(set(users)) == len(users) for users in batches)
+    assert max(map(len, batches)) >= 5
+    assert disorder(came(engine)) == []
+    assert status.syncs[0].delivered == 60
+
+
+async def test_a_hot_key_is_parked_beyond_its_bounds_and_comes_back_in_order(nursery, autojump_clock, small):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 and one.attempts < 3 else 200)
+    await engine.send(1, user="a")
+    await engine.desk().called(1)
+    await engine.send(600, user="a")
+    await engine.send(50, user="b")
+    await trio.sleep(1)
+    status = await engine.tree.operator.status()
+    order = engine.tree.orderings.of("orders")
+
+    assert positions(engine, "a") == [1]
+    assert len(positions(engine, "b")) == 50
+    assert order.turns.standing == 10
+    assert order.turns.parked == 590
+    rows = await engine.store.ledger.list(Selection(reason="parked", limit=1000))
+    assert len(rows) == 590
+    assert status.syncs[0].pending == 601
+    assert unbalanced(status) == []
+
+    status = await engine.settled(600)
+    assert disorder(came(engine)) == []
+    assert positions(engine, "a") == [1, 1, 1, *range(1, 602)]
+    assert unbalanced(status) == []
+    assert order.turns.lines == {}
+    assert (order.turns.parked, order.turns.standing) == (0, 0)
+
+
+async def test_all_keys_together_have_a_bound_too(nursery, autojump_clock, small):
+    engine = await grow(nursery, ORDERED)
+    bad = {f"u{number}" for number in range(20)}
+    engine.desk().answer = each(lambda one: 500 if one.body()["user"] in bad and one.attempts < 2 else 200)
+    for _ in range(5):
+        for user in sorted(bad):
+            await engine.send(1, user=user)
+        await trio.sleep(1)
+    order = engine.tree.orderings.of("orders")
+    assert order.turns.standing == 30
+    assert order.turns.parked == 50
+
+    status = await engine.settled(600)
+    assert disorder(came(engine)) == []
+    assert status.syncs[0].delivered == 100
+    assert unbalanced(status) == []
+
+
+async def test_archive_key_takes_what_is_parked_too_and_nothing_that_comes_later(nursery, autojump_clock, small):
+    text = ORDERED.replace("order_by", 'order_timeout = "2m"\non_order_timeout = "archive_key"\norder_by')
+    engine = await grow(nursery, text)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 else 200)
+    await engine.send(301, user="a")
+    await trio.sleep(130)
+    await engine.send(5, user="a")
+    status = await engine.settled()
+
+    assert [one.place for one in came(engine) if one.place > 1] == list(range(302, 307))
+    assert (status.syncs[0].archived, status.syncs[0].delivered) == (301, 5)
+    assert engine.tree.orderings.of("orders").turns.lines == {}
+    assert unbalanced(status) == []
+
+
+async def test_a_dead_destination_makes_an_ordered_sync_lag_and_parks_nothing(nursery, autojump_clock, small):
+    engine = await grow(nursery, ORDERED.replace("9999", "3"))
+    engine.desk().answer = always(503)
+    for number in range(3):
+        await engine.send(1, user=f"u{number}")
+    await trio.sleep(5)
+    await engine.send(5000, user="u1")
+    await trio.sleep(3600)
+    status = await engine.tree.operator.status()
+
+    assert len(await engine.store.ledger.list(Selection())) == 3
+    assert status.syncs[0].lag >= 4000
+    engine.desk().answer = always(200)
+    status = await engine.settled(3600)
+    assert disorder(came(engine)) == []
+    assert unbalanced(status) == []
+
+
+async def test_the_order_holds_over_a_crash(nursery, autojump_clock, small):
+    first = await grow(nursery, ORDERED)
+    first.desk().answer = each(lambda one: 500 if one.position % 5 == 1 and one.attempts < 2 else 200)
+    for number in range(200):
+        await first.send(1, user=f"u{number % 4}")
+    await trio.sleep(3)
+    await first.crash()
+    second = await grow(nursery, ORDERED, reopened(first.store))
+    second.desk().answer = first.desk().answer
+    for _ in range(3):
+        await trio.sleep(2)
+        await second.crash()
+        third = await grow(nursery, ORDERED, reopened(second.store))
+        third.desk().answer = first.desk().answer
+        third.desk().calls[:0] = second.desk().calls
+        second = third
+    status = await second.settled(3600)
+
+    assert disorder(came(first, second)) == []
+    assert sorted({one.place for one in came(first, second)}) == list(range(1, 201))
+    assert status.syncs[0].delivered == 200
+
+
+async def test_a_hanging_one_holds_up_its_key_only(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+
+    async def answer(batch: Sequence[Delivery]) -> Sequence[Item]:
+        return await (hang if batch[0].position == 1 else always(200))(batch)
+
+    engine.desk().answer = answer
+    await engine.send(3, user="a")
+    await engine.send(300, user="b")
+    await trio.sleep(5)
+
+    assert positions(engine, "a") == [1]
+    assert len(positions(engine, "b")) == 300
+
+
+async def test_a_discarded_head_lets_the_next_go(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 else 200)
+    await engine.send(3, user="a")
+    await trio.sleep(1)
+    assert positions(engine, "a") == [1]
+    await engine.store.ledger.discard(Selection(sync="orders"), 0.0)
+    status = await engine.settled()
+
+    assert positions(engine, "a") == [1, 2, 3]
+    assert status.syncs[0].discarded == 1
+    assert unbalanced(status) == []
