@@ -64,6 +64,18 @@ def explain(
     return _Explanation(plan, found, at, result, windows).of(event)
 
 
+def explain_logged(plan: Plan, logged: Logged, at: float, result: Result | None = None) -> Explained:
+    """Return what *plan* makes of an event that is in the log; windows count nothing.
+
+    Args:
+        plan: has the event's source.
+        logged: as it was accepted.
+        at: epoch seconds, taken as the time of the request.
+        result: what the functions made of it; without one they are run.
+    """
+    return _Explanation(plan, plan.sources[logged.source], at, result).of_logged(logged)
+
+
 def before_functions(
     plan: Plan, event: dict[str, Any], *, source: str | None, at: float
 ) -> tuple[SourcePlan, Logged, dict[str, Any]] | None:
@@ -121,6 +133,15 @@ class _Explanation:
             return self._ended(event, Verdict(name=contract), "blocked", refused.partition(":")[0], refused=refused)
         logged = self.logged(event)
         return self._examined(logged, normalise(event, logged.envelope), contract)
+
+    def of_logged(self, logged: Logged) -> Explained:
+        """Return the way of an event that was accepted."""
+        contract = self.source.contract.name if self.source.contract else None
+        try:
+            body = normalise(msgspec.json.decode(logged.raw), logged.envelope)
+        except Exception:  # noqa: BLE001 - `examine` meets the same and tells it
+            body = {}
+        return self._examined(logged, body, contract)
 
     def logged(self, event: dict[str, Any]) -> Logged:
         """Return *event* as the log would hold it; one without a messageId gets one made from its content."""

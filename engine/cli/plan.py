@@ -1,0 +1,151 @@
+"""``headrace plan``: what another configuration would do to the events that were recorded."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import App, Parameter
+
+from engine.cli.choosing import moment
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, read_plan, say, say_json
+from engine.cli.progress import bar
+from engine.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from engine.cli import House
+    from engine.plan.compile import Plan
+    from engine.plan.diff import Edit
+    from engine.plan.planned import Found
+    from engine.store.sqlite.reader import Reader
+
+SHOWN = 5
+"""Differences of one sync that are told one by one; `--json` tells all."""
+PART = 256
+"""Events that are compared together, and given to functions as one batch."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``plan --json`` prints last, behind one line for each delivery that is not the same.
+
+    Attributes:
+        edits: what is other in the configuration.
+        restart: keys that only a restart changes.
+        syncs: for each, how many deliveries are same, change, appear and vanish.
+    """
+
+    events: int
+    edits: tuple[Edit, ...]
+    restart: tuple[str, ...]
+    syncs: tuple[msgspec.Struct, ...]
+
+
+def put(app: App, house: House) -> None:
+    """Put ``plan`` on *app*."""
+
+    @app.command(name="plan")
+    def plan(
+        *,
+        config: ConfigFile = DEFAULT,
+        against: Annotated[
+            Path | None, Parameter(show_default=False, help="A configuration to compare with; default: what last ran.")
+        ] = None,
+        since: Annotated[str, Parameter(help='Events received since then, for example "15m", or a time.')] = "1h",
+        last: Annotated[int, Parameter(help="At most so many of each source, the newest.")] = 1000,
+        json: AsJson = False,
+    ) -> int:
+        """Show what this configuration would change: which requests change, appear or vanish, of recorded events.
+
+        Compares with the configuration that an engine runs or last ran with on the same store. Nothing is sent, no
+        secret is looked up; functions are run, windows count nothing. Exit code 1 if any request is not the same.
+
+        Example: headrace plan -c new.toml --since 15m
+
+        Args:
+            config: The new configuration file.
+            against: A configuration to compare with.
+            since: Events received since then.
+            last: At most so many of each source.
+            json: Print one JSON object for each delivery that is not the same, then one for all.
+        """
+        from engine.plan.diff import compare  # noqa: PLC0415 - only where it is needed
+        from engine.plan.planned import Planned, summed  # noqa: PLC0415
+        from engine.store.opening import open_reader  # noqa: PLC0415
+
+        new, _ = read_plan(config, house, secrets=False)
+        with open_reader(data_folder(new.loaded)) as reader:
+            old = read_plan(against, house, secrets=False)[0] if against else _recorded(reader, new, house)
+            diff = compare(old, new)
+            planned = Planned(old, new, diff, time.time())
+            found: list[Found] = []
+            events = 0
+            with bar("recorded events") as moved:
+                for source in dict.fromkeys([*old.sources, *new.sources]):
+                    recent = reader.recent(source, moment("--since", since, time.time()), last)
+                    for start in range(0, len(recent), PART):
+                        found += planned.compare(source, recent[start : start + PART])
+                        moved(events + min(start + PART, len(recent)), events + len(recent))
+                    events += len(recent)
+        sums = summed(found)
+        if json:
+            for one in found:
+                if one.what != "same":
+                    say_json(one)
+            say_json(Told(events=events, edits=diff.edits, restart=diff.restart, syncs=tuple(sums)))
+        else:
+            for line in _lines(found, [edit.text() for edit in diff.edits], diff.restart, events):
+                say(line)
+        return int(any(one.what != "same" for one in found))
+
+
+def _recorded(reader: Reader, new: Plan, house: House) -> Plan:
+    """Return the plan that an engine last ran with on this store.
+
+    Raises:
+        HeadraceError: none is kept, or it can be compiled no more.
+    """
+    from engine.config.load import read_tables  # noqa: PLC0415 - only where it is needed
+    from engine.plan.compile import compile_plan  # noqa: PLC0415
+    from engine.registry import Registry  # noqa: PLC0415
+    from engine.store.revisions import HEADS, SLOT, Head, Revision  # noqa: PLC0415
+
+    stored = reader.fact(HEADS)
+    heads = msgspec.json.decode(stored[0], type=list[Head]) if stored else []
+    slot = reader.fact(SLOT.format(heads[-1].number % _kept())) if heads else None
+    if slot is None:
+        raise HeadraceError("no engine has run on this store yet: name a configuration with --against")
+    revision = msgspec.json.decode(slot[0], type=Revision)
+    try:
+        return compile_plan(read_tables(revision.tables, new.loaded.folder, env=None), Registry(house.builtin))
+    except HeadraceError as error:
+        what = f"what last ran (revision {revision.number}) can be read no more"
+        hint = "    its function files may have gone; name a configuration with --against"
+        raise HeadraceError(f"{what}:\n{error}\n{hint}") from None
+
+
+def _kept() -> int:
+    from engine.store.revisions import KEPT  # noqa: PLC0415 - as above
+
+    return KEPT
+
+
+def _lines(found: list[Found], edits: list[str], restart: tuple[str, ...], events: int) -> list[str]:
+    from engine.plan.planned import summed  # noqa: PLC0415 - as above
+
+    lines = edits or ["the configuration is the same"]
+    lines += [f"{key} takes effect at the next start" for key in restart]
+    lines.append(f"{counted(events, 'recorded event')}:")
+    for one in summed(found):
+        lines.append(
+            f"  {one.sync}: {one.same:,} the same, {one.changes:,} change, {one.appears:,} appear, "
+            f"{one.vanishes:,} vanish"
+        )
+        other = [each for each in found if each.sync == one.sync and each.what != "same"]
+        for each in other[:SHOWN]:
+            lines.append(f"    {each.position}  {each.event_type} {each.what}  {each.message_id}")
+            lines += [f"        {reason}" for reason in each.reasons]
+        if len(other) > SHOWN:
+            lines.append(f"    and {len(other) - SHOWN:,} more")
+    return lines
