@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine import __version__
-from engine.observe.latency import Histogram
-from engine.observe.metrics import Inside
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus, source_tallies, tallies
 from engine.store.base import Snapshot
 
@@ -31,25 +28,6 @@ async def overview(tree: Tree) -> Status:
         syncs=tuple([await _sync(tree, name, books) for name in tree.plan.syncs]),
         destinations=tuple(_destination(tree, name) for name in tree.plan.destinations),
         restarts={name: state.restarts for name, state in states.items() if state.restarts},
-    )
-
-
-def inside(tree: Tree) -> Inside:
-    """Return what a scrape tells beside the status."""
-    sent = Histogram()
-    for port in tree.ports.values():
-        sent.merge(port.sent)
-    store = tree.plan.config.store
-    return Inside(
-        version=__version__,
-        delivered={name: port.latency[name] for port in tree.ports.values() for name in port.latency},
-        stages={"durable": tree.intake.latency, **tree.stages, "sent": sent},
-        loop_lag=tree.pulse.lag,
-        responses=dict(tree.books.responses),
-        outcomes=dict(tree.books.troubled),
-        connections=tree.receiver.streams,
-        limit=int(store.retention.size),
-        reserve=int(store.reserve),
     )
 
 
