@@ -13,11 +13,12 @@ from engine.store.base import Store
 from engine.store.memory import MemoryStore
 from engine.store.room import Room, free_bytes
 from engine.store.sqlite.backup import back_up
+from engine.store.sqlite.examined import examine
 from engine.store.sqlite.opened import open_file
 from engine.store.sqlite.reader import Reader
 from engine.store.sqlite.store import SqliteStore
 
-__all__ = ["back_up", "open_reader", "open_store"]
+__all__ = ["back_up", "examine", "open_reader", "open_store"]
 
 RESERVE = 64 * 1024 * 1024
 """Bytes of the disk that are kept for outcomes and cursors, unless the configuration says otherwise."""

@@ -45,7 +45,7 @@ def open_file(folder: pathlib.Path) -> Opened:
     file = folder / connect.FILE
     with contextlib.ExitStack() as undo:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(0o700, parents=True, exist_ok=True)  # events are personal data
             lock = connect.Lock(folder)
             undo.callback(lock.release)
             connection = connect.connect(file, "rwc")
