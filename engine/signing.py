@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator
 
 from engine.errors import Problem
-from engine.plugin import Secret
 
 TOLERANCE = 300
 """Seconds that a request may be old, or from the future, and still count as signed."""
@@ -20,7 +19,7 @@ TOLERANCE = 300
 _PREFIX = "whsec_"
 
 
-def secret_problems(secret: Secret) -> Iterator[Problem]:
+def secret_problems(secret: str) -> Iterator[Problem]:
     """Yield what is wrong with *secret*; it is not shown."""
     try:
         key = _key(secret)
@@ -40,7 +39,7 @@ class Signer:
             without `secret_problems`.
     """
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: str) -> None:
         """Read the key out of *secret*."""
         self._key = _key(secret)
 
@@ -76,7 +75,7 @@ class Signer:
         return any(hmac.compare_digest(claim.encode(), right.encode()) for claim in claims)
 
 
-def _key(secret: Secret) -> bytes:
+def _key(secret: str) -> bytes:
     """Return the bytes that sign; base64 may lack its padding."""
     if not secret.startswith(_PREFIX):
         return secret.encode()

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from engine.config.table import Count, Table
-from engine.units import Backoff, Duration, Rate, Start, Wait
+from engine.plugin import Secret
+from engine.units import Backoff, Duration, Rate, Size, Start, Wait
 
 Status = Annotated[int, msgspec.Meta(ge=300, le=599)]
 """An HTTP status that does not mean success."""
@@ -112,3 +113,24 @@ class Sync(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What then: archive it alone and go on, or archive all that wait behind it too."""
     was: str = ""
     """The name it had: a renamed sync keeps its place, its counts and what it has in the archive."""
+
+
+class Alerts(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[alerts]`: whom to tell when something is not well, and when it is again: a JSON POST for each change."""
+
+    url: Secret
+    """Where to POST; a chat's incoming webhook that takes ``{"text": …}`` will do. Better ``env:NAME``."""
+    secret: Secret | None = None
+    """Signs every post the Standard Webhooks way; ``whsec_<base64>``, or any other text as it is."""
+    allow_private: bool = False
+    """Whether it may be on a loopback, link-local or private address."""
+    every: Wait = Wait("10s")
+    """How often the engine is looked at."""
+    oldest_pending: Wait = Wait("1h")
+    """A delivery that has waited for longer is told."""
+    archived: Count = 100
+    """More archived deliveries of one sync, within `archived_within`, are told."""
+    archived_within: Wait = Wait("1h")
+    """See `archived`."""
+    disk_free: Size = Size("1 GiB")
+    """A disk with less room is told."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from engine.config.outward import Alerts as Alerts
 from engine.config.outward import Breaker as Breaker
 from engine.config.outward import Destination as Destination
 from engine.config.outward import EventType as EventType
@@ -271,6 +272,8 @@ class Config(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where to."""
     syncs: dict[str, Sync] = {}
     """Which events go where, as what."""
+    alerts: Alerts | None = None
+    """Whom to tell when something is not well."""
     cases: tuple[Case, ...] = ()
     """Tests of this file."""
     deliver_after_commit: bool = False

@@ -12,6 +12,7 @@ from engine.config.load import Loaded
 from engine.errors import LangError
 from engine.lang.clauses import parse_filter
 from engine.lang.contract import Contract
+from engine.plan.alerts import lint_alerts
 from engine.plan.destinations import Kind
 from engine.plan.problems import Problems
 from engine.plan.promises import lint_promises
@@ -31,6 +32,7 @@ def lint(loaded: Loaded, kinds: Mapping[str, Kind], contracts: Mapping[str, Cont
         problems: grows.
     """
     config = loaded.config
+    lint_alerts(config.alerts, problems)
     _lint_reach(config, problems)
     for name, table in config.syncs.items():
         where = join("syncs", name)

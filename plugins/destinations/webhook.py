@@ -23,8 +23,8 @@ from engine.plugin import (
     Size,
     idempotency_key,
 )
+from engine.signing import Signer, secret_problems
 from plugins.headers import Auth, Basic, Named, headers_problems, url_problems
-from plugins.standard_webhooks import Signer, secret_problems
 
 
 class WebhookSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import UNSET
 
 from engine.plugin import Post, ProtocolError, Secret, Settings, SignatureError, Submission, reader
+from engine.signing import TOLERANCE, Signer, secret_problems
 from engine.wire import shown_key
-from plugins.standard_webhooks import TOLERANCE, Signer, secret_problems
 
 PATH: Final = "/v1/webhook"
 HIDDEN: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-write-key"})

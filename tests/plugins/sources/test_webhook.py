@@ -11,8 +11,8 @@ import pytest
 
 from engine.errors import ProtocolError, SignatureError
 from engine.plugin import Post, Secret
+from engine.signing import Signer
 from plugins.sources.webhook import Webhook, WebhookSettings
-from plugins.standard_webhooks import Signer
 
 NOW = 1767225600.0
 BODY = b'{"type":"invoice.paid","id":"evt_1","data":{"object":{"customer":"cus_1"}}}'
