@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
 import resource
 import sys
@@ -84,6 +85,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
     import trio  # noqa: PLC0415 - as in `start`
 
     from engine.runtime.beside import Beside  # noqa: PLC0415
+    from engine.runtime.notify import Notifier  # noqa: PLC0415
     from engine.runtime.signals import listen  # noqa: PLC0415
 
     async with AsyncExitStack() as stack:
@@ -94,9 +96,17 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
         gc.freeze()  # what lives as long as the process is not looked through at every collection
         ended = trio.Event()
         nursery = await stack.enter_async_context(Beside())
-        await nursery.start(partial(listen, stop=tree.stop, stop_now=tree.stop_now, reload=_no_reload))
+        notifier = Notifier(os.environ, tree.clock)
+
+        def stop() -> None:
+            notifier.stopping()
+            tree.stop()
+
+        await nursery.start(partial(listen, stop=stop, stop_now=tree.stop_now, reload=_no_reload))
         await nursery.start(partial(_run, tree, ended))
         ready = Ready(receiver=await tree.receiver.address(), console=await tree.console.address(), tree=tree)
+        notifier.ready()
+        nursery.start_soon(notifier.live)
         nursery.start_soon(beside, ready)
         await ended.wait()
 
