@@ -17,6 +17,7 @@ allow_private = true
 [syncs.orders]
 source = "shop"
 destination = "crm"
+{sync}
 [[syncs.orders.event_types]]
 mapping = {{ n = "properties.n" }}
 """
@@ -35,10 +36,10 @@ def engine_for(tmp_path: Path, sink: Sink):
     """Return what makes an engine that delivers to the sink; it is gone when the test is."""
     made: list[Running] = []
 
-    def make(more: str = "", *, head: str = "", **options: str) -> Running:
+    def make(more: str = "", *, head: str = "", sync: str = "", **options: str) -> Running:
         folder = tmp_path / f"engine{len(made)}"
         folder.mkdir()
-        made.append(Running(folder, head + SYNC.format(port=sink.port, more=more), **options))
+        made.append(Running(folder, head + SYNC.format(port=sink.port, more=more, sync=sync), **options))
         return made[-1]
 
     yield make
