@@ -67,8 +67,8 @@ def ceiling(most: float) -> float:
 
 
 def path(values: Sequence[float | None], top: float) -> str:
-    """Return the line through *values*; it breaks where there is none."""
-    return " ".join(f"{mark}{x:.1f} {y:.1f}" for mark, x, y in _steps(values, top))
+    """Return the line through *values*; it breaks where there is none, and a lone one is a dot."""
+    return " ".join(f"{mark}{x:.1f} {y:.1f}{'h0' if mark == 'M' else ''}" for mark, x, y in _steps(values, top))
 
 
 def area(values: Sequence[float | None], top: float) -> str:

@@ -17,6 +17,7 @@ from engine.observe.shown import Counted, Looking, Looks, Page, Tapping
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus
 from engine.plan.explained import Explained
 from engine.store.base import Selection
+from engine.store.replays import Replay, Replays, Wish
 
 KINDS: Final = {"syncs": "sync", "destinations": "destination", "sources": "source"}
 
@@ -103,6 +104,26 @@ async def _retry(asked: Asked) -> Counted:
     return Counted(count=await asked.operator.retry(asked.body))
 
 
+async def _replay(asked: Asked) -> Replay:
+    return await asked.operator.replay(asked.body)
+
+
+async def _count_replay(asked: Asked) -> Replay:
+    return await asked.operator.count_replay(asked.body)
+
+
+async def _stop_replay(asked: Asked) -> Replay:
+    number = asked.path["number"]
+    replay = await asked.operator.stop_replay(int(number)) if number.isdecimal() and len(number) < 10 else None  # noqa: PLR2004
+    if replay is None:
+        raise unknown("replay", number)
+    return replay
+
+
+async def _replays(asked: Asked) -> Replays:
+    return await asked.operator.replays()
+
+
 async def _discard(asked: Asked) -> Counted:
     return Counted(count=await asked.operator.discard(asked.body))
 
@@ -128,6 +149,18 @@ ENDPOINTS: Final = (
     _get("/syncs/{name}/tap", "What became of it in a sync; waits for more", _tapping("syncs"), Page, Tapping),
     _get("/sources/{name}/looks", "What came, with every sync's verdict", _looks, Looks, Looking),
     _post("/errors/retry", "Send what matches again, payloads as they are", _retry, Counted, Selection),
+    _get("/replays", "The replays that run or ended lately", _replays, Replays),
+    _post("/replays", "Send entries or events through the plan again", _replay, Replay, Wish),
+    _post("/replays/{number}/stop", "End a replay where it stands", _stop_replay, Replay),
+    Endpoint(
+        method="POST",
+        path="/replays/count",
+        title="What a replay would do, counted a little further; ask until it is done",
+        answer=_count_replay,
+        out=Replay,
+        body=Replay,
+        reads=True,
+    ),
     _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
     Endpoint(
         method="POST",

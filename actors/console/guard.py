@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -14,6 +15,7 @@ import msgspec
 
 from actors.console.sessions import LIFE, Session, Sessions
 from engine.config.schema import Console
+from engine.errors import HeadraceError
 from engine.runtime.http_message import Request
 
 HASHED: Final = "sha256:"
@@ -119,7 +121,7 @@ class Guard:
 
 def cookie_of(request: Request, name: str) -> str:
     """Return the value of a cookie, or ""."""
-    cookies = SimpleCookie[str]()
+    cookies = SimpleCookie()
     try:
         cookies.load(request.header("cookie") or "")
     except CookieError:
@@ -156,10 +158,17 @@ def _cookie_name(request: Request) -> str:
 
 
 def _hash_of(written: str) -> bytes:
-    """Return the hash of a token as it stands in the configuration: itself, or its SHA-256 in hex."""
-    if written.startswith(HASHED):
-        return bytes.fromhex(written.removeprefix(HASHED))
-    return _hash(written)
+    """Return the hash of a token as it stands in the configuration: itself, or its SHA-256 in hex.
+
+    Raises:
+        HeadraceError: it says that it is a hash, and is none.
+    """
+    if not written.startswith(HASHED):
+        return _hash(written)
+    digest = written.removeprefix(HASHED)
+    if not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise HeadraceError("[console] token: after sha256: stand 64 hexadecimal digits\n    make them with: sha256sum")
+    return bytes.fromhex(digest)
 
 
 def _hash(token: str) -> bytes:

@@ -7,7 +7,7 @@ takes the newest when it has room, and nothing is kept for it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ WATCHERS: Final = 32
 """Browsers that watch at a time; a further one is told to come later. Below the console's connections."""
 
 Send = Callable[[bytes], Awaitable[None]]
-Tell = Callable[[Status, Sample], Any]
+Tell = Callable[[Status, Sequence[Sample]], Any]
 
 
 class Live:
@@ -75,7 +75,7 @@ class Live:
                 if self._status is None:  # began to watch within this second
                     continue
                 if tell not in self._told:
-                    self._told[tell] = as_event(tell(self._status, self.samples[-1]))
+                    self._told[tell] = as_event(tell(self._status, self.samples))
                 await send(self._told[tell])
 
         return self.stream(watch)

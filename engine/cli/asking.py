@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 PREFIX = "/api/v1"
 """Where the console answers machines."""
+TOKEN = "HEADRACE_TOKEN"
+"""The environment variable with the console's token, where the configuration has only its hash."""
 PATIENCE = 5.0
 """Seconds an answer may take."""
 
@@ -45,7 +48,7 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
         Refusal: the engine said no; its words.
     """
     console = read_config(config, secrets=False).config.console
-    token = read_config(config, secrets=True).config.console.token if console.token else None
+    token = _token(config) if console.token else None
     host, _, port = console.listen.rpartition(":")
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=patience)
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
@@ -62,6 +65,20 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
     if answer.status != http.client.OK:
         raise Refusal(_words(body, answer.status))
     return msgspec.json.decode(body, type=kind)
+
+
+def _token(config: Path) -> str:
+    """Return what the engine wants to be shown.
+
+    Raises:
+        HeadraceError: the configuration has its hash only, and the environment does not have it.
+    """
+    if given := os.environ.get(TOKEN):
+        return given
+    written = str(read_config(config, secrets=True).config.console.token)
+    if written.startswith("sha256:"):
+        raise HeadraceError(f"[console] token is a hash, which opens nothing\n    export {TOKEN}=…, the token itself")
+    return written
 
 
 class _Words(msgspec.Struct):

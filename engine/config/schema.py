@@ -74,12 +74,12 @@ class Receiver(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Console(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[console]`: the control endpoint."""
+    """`[console]`: the console for people, and the Admin REST for machines, at ``/api/v1``."""
 
     listen: Address = Address("127.0.0.1:8322")
     """host:port; anything but loopback needs a token."""
     token: Secret | None = None
-    """Bearer token; needed unless `listen` is loopback."""
+    """What people log in with and machines show; needed unless `listen` is loopback. ``sha256:HEX`` is its hash."""
 
 
 class Retention(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -257,7 +257,7 @@ class Config(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     receiver: Receiver = Receiver()
     """The port that events come in by."""
     console: Console = Console()
-    """The control endpoint."""
+    """The console, and the Admin REST."""
     store: Store = Store()
     """Where events live."""
     sources: dict[str, Source] = {}

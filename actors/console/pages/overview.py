@@ -16,6 +16,8 @@ from engine.runtime.http_message import Response
 
 BAR: Final = 100
 """What the longest bar of a funnel is wide."""
+RECENT: Final = 15
+"""Seconds for which a latency is shown after the last arrival."""
 RATES: Final = ("read", "delivered", "refused")
 LATENCIES: Final = ("p50", "p99")
 
@@ -50,14 +52,11 @@ async def show(visit: Visit) -> Response:
     """Show the engine at a glance."""
     status = await visit.operator.status()
     samples = visit.house.live.samples
-    newest = samples[-1] if samples else Sample(at=visit.now)
     return await visit.page(
         "overview.html",
-        status=200,
         engine=status,
-        newest=newest,
         charts=charts(samples),
-        tiles=tiles(status, newest),
+        tiles=tiles(status, samples),
         funnels=funnels(status),
         verdict=verdict(status),
     )
@@ -68,9 +67,9 @@ async def live(visit: Visit) -> Response:
     return visit.house.live.feed(facts)
 
 
-def facts(status: Status, sample: Sample) -> dict[str, Any]:
+def facts(status: Status, samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the texts, tones, widths and numbers that an open page takes over, by the key of what shows them."""
-    texts = {f"tile:{key}": text for key, _, text, _ in tiles(status, sample)}
+    texts = {f"tile:{key}": text for key, _, text, _ in tiles(status, samples)}
     tones: dict[str, str] = {}
     widths: dict[str, float] = {}
     for funnel in funnels(status):
@@ -89,7 +88,7 @@ def facts(status: Status, sample: Sample) -> dict[str, Any]:
         texts[f"destination:{one.name}:reason"] = one.reason
         tones[f"destination:{one.name}:state"] = words.tone(one.state)
     texts["verdict"], tones["verdict"] = verdict(status)
-    numbers = {key: getattr(sample, key) for key in (*RATES, *LATENCIES)}
+    numbers = {key: getattr(samples[-1], key) for key in (*RATES, *LATENCIES)}
     return {"texts": texts, "tones": tones, "widths": widths, "numbers": numbers}
 
 
@@ -116,25 +115,29 @@ def verdict(status: Status) -> tuple[str, str]:
     """Return in a sentence whether all is well, and its tone."""
     if status.full:
         return f"Events are refused: {status.full}", words.BAD
-    ill = [one.name for one in (*status.sources, *status.destinations) if words.tone(one.state) == words.BAD]
-    ill += [one.name for one in status.syncs if words.tone(one.state) == words.BAD]
+    states = [(one.name, one.state) for one in status.sources]
+    states += [(one.name, one.state) for one in status.syncs]
+    states += [(one.name, one.state) for one in status.destinations]
+    ill = [name for name, state in states if words.tone(state) == words.BAD]
     if ill:
         return f"{', '.join(ill)}: {'needs' if len(ill) == 1 else 'need'} attention; the events wait", words.BAD
-    held = [one.name for one in (*status.syncs, *status.destinations) if one.state == "paused"]
+    held = [name for name, state in states if state == "paused"]
     if held:
         return f"{', '.join(held)} {'is' if len(held) == 1 else 'are'} paused; the events wait", words.HELD
     return "All is well", words.GOOD
 
 
-def tiles(status: Status, sample: Sample) -> list[tuple[str, str, str, str]]:
+def tiles(status: Status, samples: Sequence[Sample]) -> list[tuple[str, str, str, str]]:
     """Return key, name, value and a remark of each figure on top."""
+    now = samples[-1] if samples else Sample(at=0.0)
+    arrived = next((one for one in list(samples)[: -RECENT - 1 : -1] if one.p50 is not None), now)
     oldest = max((sync.oldest_pending or 0.0 for sync in status.syncs), default=0.0)
     pending = sum(sync.pending + sync.lag for sync in status.syncs)
     return [
-        ("read", "Received", f"{words.rate(sample.read)}/s", "events at the door"),
-        ("delivered", "Delivered", f"{words.rate(sample.delivered)}/s", "to all destinations"),
-        ("p50", "Latency, p50", words.age(sample.p50), "receipt to arrival, this second"),
-        ("p99", "Latency, p99", words.age(sample.p99), "receipt to arrival, this second"),
+        ("read", "Received", f"{words.rate(now.read)}/s", "events at the door"),
+        ("delivered", "Delivered", f"{words.rate(now.delivered)}/s", "to all destinations"),
+        ("p50", "Latency, p50", words.age(arrived.p50), "receipt to arrival"),
+        ("p99", "Latency, p99", words.age(arrived.p99), "receipt to arrival"),
         ("oldest", "Oldest pending", words.age(oldest or None), "since it was received"),
         ("pending", "Waiting", words.number(pending), "deliveries and events behind"),
         ("last", "Accepted", words.number(status.last), "events, ever"),

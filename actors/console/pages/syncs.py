@@ -84,7 +84,7 @@ async def _page(
         destination=redacted(plan.config.destinations[sync.destination]),
         kinds=kinds,
         match=sync.match,
-        looked=hits.total(),
+        looked=sum(count for (name, _), count in hits.items() if name == sync.name),
         unmatched=hits[sync.name, ""],
         event=text,
         wrong=wrong,

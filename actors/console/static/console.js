@@ -73,7 +73,7 @@ class Chart {
       }
       const x = (((POINTS - values.length + place) * WIDTH) / (POINTS - 1)).toFixed(1);
       const y = (HEIGHT - (value / top) * HEIGHT).toFixed(1);
-      d += `${last === null ? "M" : "L"}${x} ${y}`;
+      d += last === null ? `M${x} ${y}h0` : `L${x} ${y}`; // h0: a lone value is a dot
       below += last === null ? `M${x} ${HEIGHT}L${x} ${y}` : `L${x} ${y}`;
       last = x;
     });
