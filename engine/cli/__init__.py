@@ -30,6 +30,7 @@ from engine.cli import (
     status,
     tap,
     test,
+    top,
     violations,
 )
 from engine.cli.common import STDIN
@@ -45,6 +46,7 @@ COMMANDS = (
     send,
     tap,
     status,
+    top,
     errors,
     replay,
     violations,

@@ -13,28 +13,18 @@ from tests.support.commands import HOUSE
 
 ROOT = Path(__file__).resolve().parents[3]
 HINT = "    headrace --help lists the commands, headrace COMMAND --help their options\n"
-COMMANDS = [
-    ["run"],
-    ["check"],
-    ["test"],
-    ["explain"],
-    ["send"],
-    ["tap"],
-    ["function", "test"],
-    ["violations", "list"],
-    ["violations", "show"],
-    ["violations", "count"],
-    ["contract", "infer"],
-    ["contract", "diff"],
-    ["status"],
-    ["errors", "list"],
-    ["pause"],
-    ["resume"],
-    ["demo"],
-    ["bench"],
-    ["config", "schema"],
-    ["config", "show"],
-]
+
+
+def names(app: App, path: list[str]):
+    """Yield every command as it is typed."""
+    for name in app:
+        if name.startswith("-"):
+            continue
+        inner = list(names(app[name], [*path, name]))
+        yield from inner or [[*path, name]]
+
+
+COMMANDS = list(names(make_app(HOUSE), []))
 
 
 @pytest.mark.parametrize(
@@ -61,17 +51,6 @@ def test_help_of_every_command_has_an_example(headrace, command):
 
     assert said.code == 0
     assert f"Example: headrace {' '.join(command)}" in said.out
-
-
-def test_every_command_is_in_the_list_above():
-    def names(app: App, path: list[str]):
-        for name in app:
-            if name.startswith("-"):
-                continue
-            inner = list(names(app[name], [*path, name]))
-            yield from inner or [[*path, name]]
-
-    assert sorted(names(make_app(HOUSE), [])) == sorted(COMMANDS)
 
 
 @pytest.fixture
