@@ -68,6 +68,11 @@ class Runner:
             if walked.results or not batch:
                 return walked.results
 
+    async def once(self, batch: Good) -> list[Result]:
+        """Return one result per event, in order, up to the first that could not be judged; try nothing again."""
+        assert self._functions
+        return (await self._walked(self._functions, batch)).results
+
     async def warm(self) -> None:
         """Start processes before the first event needs them; one that does not start is met there."""
         for hand in self._hands:

@@ -38,11 +38,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         loaded: what it was made from.
+        registry: the plugins it was made with.
         sources: by name; likewise the others.
         warnings: what is probably a mistake, as it stands in the files.
     """
 
     loaded: Loaded
+    registry: Registry
     sources: dict[str, SourcePlan]
     destinations: dict[str, DestinationPlan]
     syncs: dict[str, SyncPlan]
@@ -94,7 +96,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
         )
         for name, table in config.syncs.items()
     }
-    plan = Plan(loaded=loaded, sources=sources, destinations=destinations, syncs=syncs)
+    plan = Plan(loaded=loaded, registry=registry, sources=sources, destinations=destinations, syncs=syncs)
     lint(loaded, kinds, contracts, problems)
     errors = problems.of("error")
     warnings = problems.of("warning")

@@ -23,6 +23,8 @@ class Contents:
         self.positions: dict[str, list[int]] = {}
         self.results: dict[int, Result] = {}
         self.troubles: dict[str, Trouble] = {}
+        self.numbers: dict[str, int] = {}
+        self.newest = 0
         self.attempts: list[Attempt] = []
         self.counts: dict[tuple[str, str], int] = {}
         self.cursors: dict[str, Cursor] = {}

@@ -28,8 +28,8 @@ class History(Protocol):
     async def events(self, positions: Sequence[int]) -> dict[int, Logged]:
         """Return the events at those positions that the log still has, of whatever source."""
 
-    async def troubles(self, position: int) -> list[Trouble]:
-        """Return the ledger rows of one position, the oldest first."""
+    async def troubles(self, positions: Sequence[int]) -> list[Trouble]:
+        """Return the ledger rows of those positions, by position, the oldest first."""
 
     async def located(self, message_id: str) -> list[int]:
         """Return the positions of all events with that messageId, or that a function or window made with it, ascending.

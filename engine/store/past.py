@@ -17,20 +17,20 @@ class MemoryHistory:
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
-        self._numbers: dict[str, int] = {}
-        self._last = 0
 
     async def newest(self) -> int:
         """Return the number of the youngest row."""
         await trio.lowlevel.checkpoint()
         self._number()
-        return self._last
+        return self._contents.newest
 
     async def sweep(self, selection: Selection, span: tuple[int, int], limit: int) -> list[tuple[int, Trouble]]:
         """Return matching rows with their numbers."""
         await trio.lowlevel.checkpoint()
         self._number()
-        found = sorted((number, row_id) for row_id, number in self._numbers.items() if span[0] < number <= span[1])
+        found = sorted(
+            (number, row_id) for row_id, number in self._contents.numbers.items() if span[0] < number <= span[1]
+        )
         rows = ((number, self._contents.troubles[row_id]) for number, row_id in found)
         return [(number, row) for number, row in rows if books.matches(selection, row)][:limit]
 
@@ -40,10 +40,12 @@ class MemoryHistory:
         known = self._contents.events
         return {position: known[position] for position in positions if position in known}
 
-    async def troubles(self, position: int) -> list[Trouble]:
-        """Return the rows of a position."""
+    async def troubles(self, positions: Sequence[int]) -> list[Trouble]:
+        """Return the rows of positions."""
         await trio.lowlevel.checkpoint()
-        return [trouble for trouble in self._contents.troubles.values() if trouble.position == position]
+        wanted = set(positions)
+        found = [trouble for trouble in self._contents.troubles.values() if trouble.position in wanted]
+        return sorted(found, key=lambda trouble: trouble.position)
 
     async def located(self, message_id: str) -> list[int]:
         """Return where that messageId is."""
@@ -70,9 +72,10 @@ class MemoryHistory:
 
     def _number(self) -> None:
         """Number the rows that were made since the last look."""
-        known = self._contents.troubles
-        self._numbers = {row_id: number for row_id, number in self._numbers.items() if row_id in known}
+        contents = self._contents
+        known = contents.troubles
+        contents.numbers = {row_id: number for row_id, number in contents.numbers.items() if row_id in known}
         for row_id in known:
-            if row_id not in self._numbers:
-                self._last += 1
-                self._numbers[row_id] = self._last
+            if row_id not in contents.numbers:
+                contents.newest += 1
+                contents.numbers[row_id] = contents.newest

@@ -46,8 +46,8 @@ async def test_events_and_rows_are_found_by_position(opened_store: OpenedStore) 
     history = opened_store.store.history
 
     assert await history.events([3, 2, 9]) == {2: event(2, "app"), 3: event(3)}
-    assert [row.sync for row in await history.troubles(1)] == ["orders", "refunds"]
-    assert await history.troubles(2) == []
+    assert [row.sync for row in await history.troubles([2, 1])] == ["orders", "refunds"]
+    assert await history.troubles([2]) == []
 
 
 async def test_an_event_is_located_by_any_id_that_it_has(opened_store: OpenedStore) -> None:
@@ -84,7 +84,7 @@ async def test_a_sealed_stretch_tells_the_same(opened_store: OpenedStore, sealed
         assert await store.history.located(f"m{at}") == [at]
     assert await store.history.located("made") == [5]
     assert await store.history.located(f"m{SEALED + 11}") == []
-    if sealed:
+    if sealed and store.caps.durable:  # trimming so much takes a while in memory
         while await store.trim(Retention(size=1), NOW):
             pass
         assert await store.history.located("m1") == []

@@ -39,9 +39,9 @@ class SqliteHistory:
         """Return the events that are there."""
         return await self._readers.ask(partial(events, positions=positions))
 
-    async def troubles(self, position: int) -> list[Trouble]:
-        """Return the rows of a position."""
-        return await self._readers.ask(partial(troubles_at, position=position))
+    async def troubles(self, positions: Sequence[int]) -> list[Trouble]:
+        """Return the rows of positions."""
+        return await self._readers.ask(partial(troubles_at, positions=positions))
 
     async def located(self, message_id: str) -> list[int]:
         """Return where that messageId is."""
@@ -87,12 +87,11 @@ def events(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[int
     return {row[0]: codec.logged(*row) for row in found}
 
 
-def troubles_at(connection: sqlite3.Connection, position: int) -> list[Trouble]:
-    """Return the ledger rows of a position: their ids begin with it."""
-    found = connection.execute(
-        "SELECT body FROM troubles WHERE id >= ? AND id < ? ORDER BY seq", (f"{position}-", f"{position}.")
-    ).fetchall()
-    return [codec.trouble_of(body) for (body,) in found]
+def troubles_at(connection: sqlite3.Connection, positions: Sequence[int]) -> list[Trouble]:
+    """Return the ledger rows of these positions, by position: their ids begin with it."""
+    sql = "SELECT body FROM troubles WHERE id >= ? AND id < ? ORDER BY seq"
+    found = (connection.execute(sql, (f"{at}-", f"{at}.")).fetchall() for at in sorted(positions))
+    return [codec.trouble_of(body) for rows in found for (body,) in rows]
 
 
 def located(connection: sqlite3.Connection, message_id: str) -> list[int]:

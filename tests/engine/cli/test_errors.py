@@ -176,8 +176,10 @@ def test_everything_must_be_asked_for(headrace, stopped):
 
     assert (said.code, said.err) == (
         1,
-        "which entries? name ids, or choose with --sync, --reason, --since and others\n"
-        "    headrace errors list shows them; --state archived takes all that are archived\n",
+        (
+            "which entries? name ids, or choose with --sync, --reason, --since and others\n"
+            "    headrace errors list shows them; --state archived takes all that are archived\n"
+        ),
     )
 
 
@@ -186,6 +188,8 @@ def test_a_time_that_is_none(headrace, stopped):
 
     assert (said.code, said.err) == (
         1,
-        "--since: 'yesterday' is no time\n"
-        '    write how long ago, as in "2h", or a time, as in "2026-01-31T12:00:00Z"\n',
+        (
+            "--since: 'yesterday' is no time\n"
+            '    write how long ago, as in "2h", or a time, as in "2026-01-31T12:00:00Z"\n'
+        ),
     )

@@ -1,0 +1,217 @@
+"""The replayer: moves archived deliveries and events of the log back to pending, at a rate, beside everything else.
+
+It writes ledger rows that are due at once; the retry scheduler hands them to senders like any other. With each step
+it writes how far it has come, in one transaction: so a step is made once, whatever dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+import trio
+
+from engine.errors import StoreFull
+from engine.messages import Result, State
+from engine.plan import Plan, SourcePlan
+from engine.plan.replaying import Good, Step, Sweep, Then, check_wish
+from engine.runtime.bell import Bell
+from engine.runtime.clock import Clock
+from engine.store.base import Change, Store
+from engine.store.replays import Replay, Replays, Wish, fact_of, read_replays
+
+if TYPE_CHECKING:
+    from actors.functions import Runner
+
+STEPS = 5
+"""Steps a second that a rate is divided into."""
+MOST = 100
+"""Deliveries in one step: about 5 ms of the writer."""
+COUNTED = 500
+"""The same while it only counts."""
+HELD = 0.25
+"""Seconds between looks at a destination that has no room."""
+FULL = 1.0
+"""Seconds between tries while the disk is full."""
+BUDGET = 1.5
+"""Seconds that one call may count."""
+
+log = structlog.get_logger()
+
+
+class Replayer:
+    """Runs replays one after the other; belongs to the tree and outlives its own deaths.
+
+    Args:
+        store: read from and written to.
+        plan: returns what is in force now.
+        free: returns the free places for due deliveries of a destination's sender.
+        runner: makes what runs a source's functions.
+        clock: wall and monotonic time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Callable[[], Plan],
+        free: Callable[[], Mapping[str, int]],
+        runner: Callable[[SourcePlan], Runner],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._free = free
+        self._runner = runner
+        self._clock = clock
+        self._bell = Bell()
+        self._changing = trio.Lock()
+        self._stopping = False
+        self._replays: Replays | None = None
+        self._runners: dict[str, Runner] = {}
+        self._sweep: tuple[Plan, Sweep] | None = None
+        self._held = ""
+
+    async def run(self) -> None:
+        """Replay what was asked for until told to stop; what was begun goes on where it stood."""
+        while not self._stopping:
+            running = (await self._known()).running
+            if running:
+                await self._advance(running[0])
+            else:
+                self._let_go()
+                await self._bell.wait()
+        self._let_go()
+
+    def stop(self) -> None:
+        """Begin no further step; the rest goes on at the next start."""
+        self._stopping = True
+        self._bell.ring()
+
+    async def begin(self, wish: Wish) -> Replay:
+        """Begin a replay, durably, and return it.
+
+        Raises:
+            Refused: it means nothing, or the same is running.
+        """
+        check_wish(wish, self._plan())
+        async with self._changing:
+            replays = (await self._known()).begun(wish, self._clock.wall())
+            await self._write(Change(), replays)
+        self._bell.ring()
+        log.info("replay.begun", number=replays.last)
+        return replays.kept[-1]
+
+    async def end(self, number: int) -> Replay | None:
+        """Stop a replay where it stands; return it as it is then, or None if there is none of that number."""
+        async with self._changing:
+            replays = await self._known()
+            found = next((one for one in replays.kept if one.number == number), None)
+            if found is not None and found.state == "running":
+                found = msgspec.structs.replace(found, state="stopped", ended_at=self._clock.wall())
+                await self._write(Change(), replays.moved(found))
+        return found
+
+    async def known(self) -> Replays:
+        """Return all replays, with why the first of them does not go on, if it does not."""
+        replays = await self._known()
+        if self._held and replays.running:
+            return replays.moved(msgspec.structs.replace(replays.running[0], held=self._held))
+        return replays
+
+    async def count(self, replay: Replay) -> Replay:
+        """Return *replay* after some more counting; nothing is written. Ask again until its place is over.
+
+        Raises:
+            Refused: it means nothing.
+        """
+        check_wish(replay.wish, self._plan())
+        replay = msgspec.structs.replace(replay, number=0)
+        sweep = self._made_sweep(self._plan())
+        until = self._clock.monotonic() + BUDGET
+        while not replay.place.over and self._clock.monotonic() < until:
+            replay = (await sweep.step(replay, COUNTED)).replay
+        if replay.place.over:
+            return msgspec.structs.replace(replay, state="done")
+        return replay
+
+    async def _advance(self, replay: Replay) -> None:
+        """Make one step, and wait as long as its rate says."""
+        rate = replay.wish.rate
+        limit = max(1, min(MOST, int(rate / STEPS)))
+        plan = self._plan()
+        if self._sweep is None or self._sweep[0] is not plan:
+            self._let_go()
+            self._sweep = (plan, self._made_sweep(plan))
+        step = await self._sweep[1].step(replay, limit)
+        after = step.replay
+        if after.place.over:
+            after = msgspec.structs.replace(after, state="done", ended_at=self._clock.wall())
+        async with self._changing:
+            replays = await self._known()
+            if replay.number not in {one.number for one in replays.running}:
+                return  # stopped meanwhile
+            await self._write(step.change, replays.moved(after))
+        if after.state == "done":
+            self._let_go()
+            log.info("replay.done", number=after.number, became=msgspec.to_builtins(after.became))
+        await self._pause(step.sent / rate)
+        await self._room(step)
+
+    async def _room(self, step: Step) -> None:
+        """Wait until the destinations of a step have room for what is due: what waits shall wait in the archive."""
+        wanted = {one.destination for one in step.change.again if one.state is State.RETRYING}
+        try:
+            while not self._stopping:
+                free = self._free()
+                full = sorted(name for name in wanted if free.get(name) == 0)
+                if not full:
+                    return
+                self._held = f"destination '{full[0]}' has no room for more"
+                await self._pause(HELD)
+        finally:
+            self._held = ""
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until something was asked of us."""
+        if seconds > 0 and not self._stopping:
+            with trio.move_on_after(seconds):
+                await self._bell.wait()
+
+    async def _write(self, change: Change, replays: Replays) -> None:
+        """Write a step with how far it came; while the disk is full, wait for it."""
+        whole = msgspec.structs.replace(change, facts=fact_of(replays))
+        while True:
+            with suppress(StoreFull):
+                await self._store.commit(whole)
+                break
+            await self._clock.sleep(FULL)
+        self._replays = replays
+
+    async def _known(self) -> Replays:
+        if self._replays is None:
+            self._replays = await read_replays(self._store)
+        return self._replays
+
+    def _made_sweep(self, plan: Plan) -> Sweep:
+        then = Then(self._store, plan, plan.registry, _aside)
+        return Sweep(self._store, plan, then, self._transform, self._clock.wall)
+
+    async def _transform(self, source: SourcePlan, batch: Good) -> list[Result]:
+        """Run a source's functions in processes of our own: the validator's are busy with what comes in."""
+        if source.name not in self._runners:
+            self._runners[source.name] = self._runner(source)
+        return await self._runners[source.name].once(batch)
+
+    def _let_go(self) -> None:
+        """End the functions' processes, and forget what was compiled."""
+        for runner in self._runners.values():
+            runner.kill()
+        self._runners.clear()
+        self._sweep = None
+
+
+async def _aside(call: Callable[[], Any]) -> Any:
+    return await trio.to_thread.run_sync(call)

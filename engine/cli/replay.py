@@ -1,0 +1,310 @@
+"""``headrace replay``: entries of the archive, or events of the log, through the plan again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from engine.cli.asking import ask
+from engine.cli.choosing import DryRun, Stages, Yes, agreed, moment
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, counted, iso, read_plan, say, say_json
+from engine.cli.owning import changed
+from engine.cli.progress import bar
+from engine.cli.send import rate_of
+from engine.errors import HeadraceError
+from engine.store.replays import Became, Place, Replay, Replays, Wish
+from engine.units import Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.cli import House
+    from engine.plan.replaying import Good, Sweep
+    from engine.plan.sources import SourcePlan
+    from engine.results import Result
+    from engine.store.base import Store
+
+AT_ONCE = 100
+"""Deliveries that are written together where no engine runs."""
+LONG = 60.0
+"""Seconds that one request may take."""
+LOOK = 0.5
+"""Seconds between looks at how far a replay is."""
+USAGE = 2
+
+Fates = Literal["archived", "blocked", "discarded", "delivered", "filtered"]
+AsRate = Annotated[Rate, Parameter(converter=rate_of, accepts_keys=False, n_tokens=1)]
+
+
+def put(app: App, house: House) -> None:
+    """Put ``replay`` on *app*."""
+    replay = App(name="replay", help="Entries of the archive, or events of the log, through the plan again.")
+    app.command(replay)
+    _put_start(replay, house)
+    _put_list(replay)
+    _put_stop(replay)
+
+
+def _put_start(replay: App, house: House) -> None:
+    @replay.default  # so that the word may be left out
+    @replay.command(name="start")
+    def start(  # noqa: PLR0913 - one option a wish
+        ids: Annotated[tuple[str, ...], Parameter(help="Ids of entries.", negative="")] = (),
+        /,
+        *,
+        sync: Annotated[str, Parameter(show_default=False, help="Only this sync.")] = "",
+        source: Annotated[str, Parameter(show_default=False, help="Only this source.")] = "",
+        destination: Annotated[str, Parameter(show_default=False, help="Only this destination.")] = "",
+        state: Annotated[
+            tuple[Fates, ...],
+            Parameter(negative="", help="Entries of these states; delivered and filtered: events of the log."),
+        ] = ("archived", "blocked"),
+        stage: Annotated[Stages, Parameter(show_default=False, help="Only what failed at this stage.")] = "",
+        reason: Annotated[str, Parameter(show_default=False, help="Only this reason.")] = "",
+        text: Annotated[str, Parameter(show_default=False, help="A part of the error or the messageId.")] = "",
+        since: Annotated[str, Parameter(show_default=False, help='Not older: "2h", or a time.')] = "",
+        until: Annotated[str, Parameter(show_default=False, help="Not younger; likewise.")] = "",
+        filter: Annotated[str, Parameter(show_default=False, help="Only events for which this is true.")] = "",  # noqa: A002
+        plan: Annotated[
+            Literal["current", "stored"], Parameter(help="Map with today's plan, or with the one of the day.")
+        ] = "current",
+        rate: Annotated[AsRate, Parameter(help="Events a second at most, beside live traffic.")] = Rate("50/s"),  # noqa: B008
+        through_functions: Annotated[bool, Parameter(negative="", help="Run the functions again.")] = False,
+        same_keys: Annotated[bool, Parameter(negative="", help="Keep keys though payloads differ.")] = False,
+        yes: Yes = False,
+        dry_run: DryRun = False,
+        wait: Annotated[bool, Parameter(negative="", help="Wait until it is over.")] = False,
+        config: ConfigFile = DEFAULT,
+        json: AsJson = False,
+    ) -> int:
+        """Replay: contract, filter and mapping of today once more, then to the destination, after a count.
+
+        An unchanged payload keeps its idempotency key; a changed one gets a new key. What waits to be tried anyway is
+        left alone. Functions are not run again, but for events on which they failed; windows never move. With
+        order_by, what is replayed is outside the order.
+
+        Example: headrace replay start --sync orders --reason mapping_failed --since 2d --dry-run
+
+        Args:
+            ids: Ids of entries.
+            sync: Only this sync.
+            source: Only this source.
+            destination: Only this destination.
+            state: Entries of these states, events of these fates.
+            stage: Only what failed at this stage.
+            reason: Only this reason.
+            text: A part of the error or the messageId.
+            since: Not older.
+            until: Not younger.
+            filter: Only events for which this is true.
+            plan: Which plan maps.
+            rate: Events a second at most.
+            through_functions: Run the functions again.
+            same_keys: Keep idempotency keys.
+            yes: Do not ask.
+            dry_run: Only count.
+            wait: Wait until it is over.
+            config: The configuration file.
+            json: Print JSON, for machines.
+        """
+        wish = Wish(
+            ids=ids,
+            sync=sync,
+            source=source,
+            destination=destination,
+            fates=state,
+            stage=stage,
+            reason=reason,
+            text=text,
+            since=moment("--since", since, time.time()),
+            until=moment("--until", until, time.time()),
+            filter=filter,
+            plan=plan,
+            rate=float(rate),
+            through_functions=through_functions,
+            same_keys=same_keys,
+        )
+        return _replayed(config, house, wish, Manner(yes=yes, dry_run=dry_run, wait=wait, json=json))
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a person wants to be dealt with."""
+
+    yes: bool
+    dry_run: bool
+    wait: bool
+    json: bool
+
+
+def _put_list(replay: App) -> None:
+    @replay.command(name="list")
+    def list_(*, config: ConfigFile = DEFAULT, json: AsJson = False) -> int:
+        """List the replays that run or ended lately, with how far they are.
+
+        Example: headrace replay list
+
+        Args:
+            config: The configuration file.
+            json: Print JSON, for machines.
+        """
+        from engine.store.replays import read_replays  # noqa: PLC0415 - with the store
+
+        found = changed(config, lambda: ask(config, "GET", "/replays", Replays), read_replays)
+        if json:
+            say_json(found)
+            return 0
+        for one in found.kept:
+            say(_line(one))
+        if not found.kept:
+            say("nothing was replayed")
+        return 0
+
+
+def _put_stop(replay: App) -> None:
+    @replay.command(name="stop")
+    def stop(number: Annotated[int, Parameter(help="Of the replay.")], /, *, config: ConfigFile = DEFAULT) -> int:
+        """End a replay where it stands: what it sent is sent, the rest stays as it is.
+
+        Example: headrace replay stop 3
+
+        Args:
+            number: Of the replay.
+            config: The configuration file.
+        """
+        say(_line(ask(config, "POST", f"/replays/{number}/stop", Replay)))
+        return 0
+
+
+def _replayed(config: Path, house: House, wish: Wish, manner: Manner) -> int:
+    """Count, ask, begin, and wait if that is wanted."""
+    found = _counted(config, house, wish)
+    if manner.dry_run and manner.json:
+        say_json(found)
+        return 0
+    for line in _table(found.became):
+        say(line)
+    sent = sum(one.sent for one in found.became.values())
+    if manner.dry_run or not _anything(found):
+        return 0
+    if not agreed(f"replay {counted(sent, 'delivery') if sent == 1 else f'{sent:,} deliveries'}?", yes=manner.yes):
+        return USAGE
+    begun = changed(
+        config,
+        lambda: ask(config, "POST", "/replays", Replay, wish),
+        lambda store: _offline(store, config, house, wish),
+    )
+    if manner.wait and begun.state == "running":
+        begun = _waited(config, begun)
+    if manner.json:
+        say_json(begun)
+    else:
+        say(_line(begun))
+    return 0
+
+
+def _anything(found: Replay) -> bool:
+    """Return whether anything would change, be it only that an event passes its source."""
+    return any(one.sent or one.failed or one.filtered for one in found.became.values())
+
+
+def _counted(config: Path, house: House, wish: Wish) -> Replay:
+    """Return what a replay would do."""
+
+    def online() -> Replay:
+        replay = Replay(wish=wish, at=time.time())
+        with bar("counting") as moved:
+            while replay.state == "running":
+                replay = ask(config, "POST", "/replays/count", Replay, replay, patience=LONG)
+                moved(replay.place.done, replay.place.all)
+        return replay
+
+    return changed(config, online, lambda store: _swept(store, config, house, Replay(wish=wish, at=time.time())))
+
+
+async def _swept(store: Store, config: Path, house: House, replay: Replay) -> Replay:
+    """Count a replay where no engine runs."""
+    sweep = _sweep(store, config, house)
+    while not replay.place.over:
+        replay = (await sweep.step(replay, AT_ONCE)).replay
+    return replay
+
+
+async def _offline(store: Store, config: Path, house: House, wish: Wish) -> Replay:
+    """Do a replay where no engine runs: what it makes is sent at the next start."""
+    from engine.store.replays import fact_of, read_replays  # noqa: PLC0415 - with the store
+
+    sweep = _sweep(store, config, house)
+    replays = (await read_replays(store)).begun(wish, time.time())
+    replay = replays.kept[-1]
+    with bar("replaying") as moved:
+        while replay.state == "running":
+            step = await sweep.step(replay, AT_ONCE)
+            replay = step.replay
+            if replay.place.over:
+                replay = msgspec.structs.replace(replay, state="done", ended_at=time.time())
+            replays = replays.moved(replay)
+            await store.commit(msgspec.structs.replace(step.change, facts=fact_of(replays)))
+            moved(replay.place.done, replay.place.all)
+    return replay
+
+
+def _sweep(store: Store, config: Path, house: House) -> Sweep:
+    """Return what makes the steps of a replay in this process.
+
+    Raises:
+        HeadraceError: the configuration has problems.
+    """
+    import trio  # noqa: PLC0415 - only where no engine runs
+
+    from engine.plan.replaying import Sweep, Then  # noqa: PLC0415
+
+    plan, registry = read_plan(config, house, secrets=True)
+
+    async def aside(call: Callable[[], Any]) -> Any:
+        return await trio.to_thread.run_sync(call)
+
+    async def transform(source: SourcePlan, batch: Good) -> list[Result]:
+        found: list[Result] = await aside(lambda: source.transform(batch))
+        return found
+
+    return Sweep(store, plan, Then(store, plan, registry, aside), transform, time.time)
+
+
+def _waited(config: Path, replay: Replay) -> Replay:
+    """Return *replay* once it is over."""
+    with bar("replaying") as moved:
+        while replay.state == "running":
+            time.sleep(LOOK)
+            kept = ask(config, "GET", "/replays", Replays).kept
+            found = next((one for one in kept if one.number == replay.number), None)
+            if found is None:
+                raise HeadraceError(f"replay {replay.number} is forgotten: {len(kept)} others came after it")
+            replay = found
+            moved(replay.place.done, replay.place.all)
+    return replay
+
+
+def _table(became: dict[str, Became]) -> list[str]:
+    """Return what becomes of the events, sync by sync."""
+    names = Became.__struct_fields__
+    if not became:
+        return ["nothing matches"]
+    cells = [
+        (name or "(stopped at the source)", *(f"{count:,}" for count in msgspec.structs.astuple(one)))
+        for name, one in sorted(became.items())
+    ]
+    return columns([("sync", *names), *cells], left=1)
+
+
+def _line(replay: Replay) -> str:
+    """Return one replay in a few lines."""
+    place: Place = replay.place
+    ended = f", ended {iso(replay.ended_at)}" if replay.ended_at else ""
+    far = "" if replay.ended_at else f", {place.done:,} of {place.all:,} looked at"
+    held = f"\n    held: {replay.held}" if replay.held else ""
+    head = f"replay {replay.number}: {replay.state}, begun {iso(replay.at)}{ended}{far}"
+    return "\n    ".join([head, *_table(replay.became)]) + held
