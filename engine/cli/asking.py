@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 PREFIX = "/api/v1"
 """Where the console answers machines."""
-TOKEN = "HEADRACE_TOKEN"
+TOKEN = "HEADRACE_TOKEN"  # noqa: S105 - its name
 """The environment variable with the console's token, where the configuration has only its hash."""
 PATIENCE = 5.0
 """Seconds an answer may take."""
