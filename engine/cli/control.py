@@ -1,4 +1,4 @@
-"""``headrace pause`` and ``headrace resume``: hold a sync or destination back, and let it go on."""
+"""``headrace pause``, ``resume``, ``disable`` and ``enable``: hold something back, or keep events from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put on alike
-    """Put ``pause`` and ``resume`` on *app*."""
+    """Put ``pause``, ``resume``, ``disable`` and ``enable`` on *app*."""
 
     @app.command(name="pause")
     def pause(kind: Kind, name: Name, /, *, config: ConfigFile = DEFAULT) -> int:
@@ -53,4 +53,35 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
             config: The configuration file.
         """
         say(ask(config, "POST", f"/{kind}s/{quote(name)}/resume", Answer).message)
+        return 0
+
+    @app.command(name="disable")
+    def disable(kind: Kind, name: Name, /, *, config: ConfigFile = DEFAULT) -> int:
+        """Filter all further events of a sync or destination, until it is enabled.
+
+        It holds over a restart and a reload. Unlike after a pause, these events are not sent later; what was on its way
+        to a sync's destination goes on, and what waits for a disabled destination waits.
+
+        Example: headrace disable sync orders
+
+        Args:
+            kind: What shall take no events.
+            name: Its name in config.toml.
+            config: The configuration file.
+        """
+        say(ask(config, "POST", f"/{kind}s/{quote(name)}/disable", Answer).message)
+        return 0
+
+    @app.command(name="enable")
+    def enable(kind: Kind, name: Name, /, *, config: ConfigFile = DEFAULT) -> int:
+        """Let a disabled sync or destination take events again, from now on.
+
+        Example: headrace enable sync orders
+
+        Args:
+            kind: What was disabled.
+            name: Its name in config.toml.
+            config: The configuration file.
+        """
+        say(ask(config, "POST", f"/{kind}s/{quote(name)}/enable", Answer).message)
         return 0

@@ -16,7 +16,7 @@ from engine.config.load import Loaded
 if TYPE_CHECKING:
     from engine.cli import House
     from engine.config.schema import Sync
-    from engine.observe.status import Status, SyncStatus
+    from engine.observe.status import DestinationStatus, Status, SyncStatus
     from engine.store.base import Progress
 
 
@@ -154,10 +154,22 @@ def _syncs(status: Status) -> list[str]:
 def _destinations(status: Status) -> list[str]:
     titles = ("destination", "type", "state", "waiting", "in flight", "")
     lines = [
-        (one.name, one.type, one.state or "-", f"{one.waiting:,}", f"{one.in_flight:,}", f"  {one.reason}")
+        (one.name, one.type, one.state or "-", f"{one.waiting:,}", f"{one.in_flight:,}", f"  {_told(one)}")
         for one in status.destinations
     ]
     return columns([titles, *lines], left=3)
+
+
+def _told(one: DestinationStatus) -> str:
+    """Return what is to be said of a destination: why it is not well, what it holds, and for how long it may."""
+    parts = [one.reason] if one.reason else []
+    if one.told_to_wait:
+        parts.append(f"asked to be left alone for {_age(one.told_to_wait)}")
+    if one.probe_in is not None:
+        parts.append(f"next probe in {_age(one.probe_in)}")
+    if one.held and one.state not in {"closed", ""}:
+        parts.append(f"{one.held:,} held, the oldest for {_age(one.oldest)} of {_age(one.max_age)}")
+    return "; ".join(parts)
 
 
 def _age(seconds: float | None) -> str:

@@ -40,7 +40,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One sync.
 
     Attributes:
-        state: running, paused, restarting, down; "" when no engine runs.
+        state: running, paused, disabled, restarting, down; "" when no engine runs.
         lag: positions that its router is behind what passed.
         open: deliveries on their way, whose fate is not known.
         filtered: by reason.
@@ -75,11 +75,18 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One destination.
 
     Attributes:
-        state: closed (all is well), open, half_open, attention, paused, restarting, down; "" when no engine runs.
+        state: closed (all is well), open, half_open, attention, paused, disabled, restarting, down; "" when no engine
+            runs.
         reason: why it is not well.
         waiting: deliveries in its lanes.
         in_flight: deliveries in its requests.
         next_due: epoch seconds at which the earliest retry is due; None if none waits.
+        held: what its syncs have for it: deliveries without a fate, and positions they have not read. The store has
+            room for it as long as the disk has.
+        oldest: seconds since the oldest of these was received; None if there is none.
+        max_age: seconds that anything is held; older ones are archived, ``too_old``, when their turn comes.
+        probe_in: seconds until one request tries whether it is up again; None if it needs none.
+        told_to_wait: seconds for which it asked to be left alone, from now on.
     """
 
     name: str
@@ -89,6 +96,11 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     in_flight: int = 0
     next_due: float | None = None
+    held: int = 0
+    oldest: float | None = None
+    max_age: float = 0.0
+    probe_in: float | None = None
+    told_to_wait: float = 0.0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

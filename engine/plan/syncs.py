@@ -251,6 +251,11 @@ class SyncPlan:
         )
 
 
+def disabled(_event: Event, _now: float) -> Route:
+    """Return what becomes of every event of a sync that an operator disabled, instead of `SyncPlan.route`."""
+    return _DISABLED
+
+
 def named_fields(fields: Mapping[str, Field]) -> tuple[NamedField, ...]:
     """Return the fields of a destination's event type that can make a payload wrong."""
     return tuple(

@@ -101,14 +101,14 @@ class Breaker:
         self._dismissed = False
         self._probe_at = math.inf
         self._reason = ""
-        self._paused: str | None = None
+        self._pauses: list[str] = []
         self._settled: State = "closed"  # the state that `since` speaks of
         self._since = clock.monotonic()
 
     @property
     def state(self) -> State:
         """What it lets through now."""
-        if self._paused is not None:
+        if self._pauses:
             return "paused"
         return "half_open" if self._probing else self._sick
 
@@ -120,12 +120,12 @@ class Breaker:
     @property
     def reason(self) -> str:
         """Why it is not closed, in words; "" if it is."""
-        return self._reason if self._paused is None else self._paused
+        return self._pauses[-1] if self._pauses else self._reason
 
     @property
     def next_probe(self) -> float | None:
         """Monotonic seconds from which a probe is admitted; None if it is closed or paused."""
-        return self._probe_at if self._paused is None and self._sick != "closed" else None
+        return self._probe_at if not self._pauses and self._sick != "closed" else None
 
     async def admit(self) -> Admission:
         """Wait until a request may be made; not a checkpoint when it is closed.
@@ -141,11 +141,11 @@ class Breaker:
                 return admission
             if self._dismissed:
                 raise Closed("breaker")
-            await self._naps.until(math.inf if self._paused is not None else self._probe_at)
+            await self._naps.until(math.inf if self._pauses else self._probe_at)
 
     def admit_nowait(self) -> Admission | None:
         """Return leave to make a request now, or None."""
-        if self._paused is not None:
+        if self._pauses:
             return None
         if self._sick == "closed":
             return GO
@@ -189,22 +189,35 @@ class Breaker:
         self._become("attention", reason, self._clock.monotonic() + self._thresholds.probe_every)
 
     def pause(self, reason: str) -> None:
-        """Let nothing through, no probe either, until `resume`: somebody said so."""
+        """Let nothing through, no probe either, until `resume`: somebody said so. Each reason holds by itself."""
         before = self.state
-        self._paused = reason
+        if reason not in self._pauses:
+            self._pauses.append(reason)
         self._tell(before)
 
-    def resume(self) -> None:
-        """End a `pause`; what the breaker knew before still holds."""
+    def resume(self, reason: str | None = None) -> None:
+        """End the `pause` for *reason*, or all; what the breaker knew before still holds."""
         before = self.state
-        self._paused = None
+        self._pauses = [each for each in self._pauses if reason is not None and each != reason]
         self._tell(before)
+
+    def paused_for(self, reason: str) -> bool:
+        """Return whether it is paused for *reason*, and maybe for others."""
+        return reason in self._pauses
 
     def probe_now(self) -> None:
         """Admit the next probe at once: somebody mended the destination and does not want to wait."""
         if self._sick != "closed":
             self._probe_at = self._clock.monotonic()
             self._naps.cut()
+
+    def adjust(self, thresholds: Thresholds) -> None:
+        """Judge by other *thresholds* from the next answer on; its state, and what it has counted, stay."""
+        self._thresholds = thresholds
+
+    def recall(self) -> None:
+        """Let the next sender wait in `admit` again."""
+        self._dismissed = False
 
     def dismiss(self) -> None:
         """Let nobody wait in `admit` any more: the engine ends, and what waits is in the store."""

@@ -1,0 +1,129 @@
+"""Disabled is not paused: further events are filtered, and nothing of them is sent later."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.support.grown import ORDERS, always, grow, reopened, unbalanced
+
+OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
+KINDS = pytest.mark.parametrize(("kind", "name"), [("syncs", "orders"), ("destinations", "crm")])
+
+
+def states(engine_status) -> tuple[str, str]:
+    return engine_status.syncs[0].state, engine_status.destinations[0].state
+
+
+@KINDS
+async def test_what_is_disabled_takes_no_events_until_it_is_enabled(nursery, autojump_clock, kind, name):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    await engine.send(3)
+    await engine.settled()
+    assert await engine.tree.operator.disable(kind, name)
+    await engine.send(5)
+    status = await engine.settled()
+    assert states(status) == ("disabled", "disabled" if kind == "destinations" else "closed")
+    assert await engine.tree.operator.enable(kind, name)
+    await engine.send(2)
+    status = await engine.settled()
+
+    assert engine.desk("crm").positions == [1, 2, 3, 9, 10]
+    assert engine.desk("erp").positions == list(range(1, 11))
+    assert [sync.filtered for sync in status.syncs] == [{"disabled": 5}, {}]
+    assert states(status) == ("running", "closed")
+    assert unbalanced(status) == []
+
+
+@KINDS
+async def test_what_is_disabled_stays_so_over_a_restart(nursery, autojump_clock, kind, name):
+    first = await grow(nursery, ORDERS)
+    await first.tree.operator.disable(kind, name)
+    await first.send(2)
+    await first.settled()
+    await first.crash()
+    second = await grow(nursery, ORDERS, reopened(first.store))
+    second._sent = 2  # else they would be duplicates
+    await second.send(2)
+    status = await second.settled()
+    assert (second.desk().calls, status.syncs[0].filtered) == ([], {"disabled": 4})
+    await second.tree.operator.enable(kind, name)
+    await second.send(1)
+    await second.settled()
+
+    assert second.desk().positions == [5]
+
+
+async def test_what_a_disabled_sync_had_made_is_still_sent(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + '[destinations.crm.retry]\nbackoff = "10s..10s"')
+    engine.desk().answer = always(503)
+    await engine.send(2)
+    await engine.desk().called(2)
+    await engine.tree.operator.disable("syncs", "orders")
+    engine.desk().answer = always(200)
+    status = await engine.settled()
+
+    assert sorted(engine.desk().positions) == [1, 1, 2, 2]
+    assert status.syncs[0].delivered == 2
+
+
+async def test_what_waits_for_a_disabled_destination_waits_until_it_is_enabled(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + '[destinations.crm.retry]\nbackoff = "10s..10s"')
+    engine.desk().answer = always(503)
+    await engine.send(2)
+    await engine.desk().called(2)
+    await engine.tree.operator.disable("destinations", "crm")
+    engine.desk().answer = always(200)
+    await trio.sleep(3600)
+    status = await engine.tree.operator.status()
+    crm = status.destinations[0]
+    assert (len(engine.desk().calls), crm.held, crm.oldest, crm.max_age) == (2, 2, 3600.0, 72 * 3600.0)
+    await engine.tree.operator.enable("destinations", "crm")
+    status = await engine.settled()
+
+    assert status.syncs[0].delivered == 2
+    assert unbalanced(status) == []
+
+
+async def test_a_destination_that_is_paused_and_disabled_goes_on_when_both_have_ended(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    operator = engine.tree.operator
+    await operator.pause("destinations", "crm")
+    await engine.send()
+    await trio.sleep(1)
+    await operator.disable("destinations", "crm")
+    await operator.enable("destinations", "crm")
+    await trio.sleep(60)
+    assert engine.desk().calls == []
+    await operator.disable("destinations", "crm")
+    await operator.resume("destinations", "crm")
+    await trio.sleep(60)
+    assert engine.desk().calls == []
+    await operator.enable("destinations", "crm")
+    await engine.settled()
+
+    assert engine.desk().positions == [1]
+
+
+async def test_nobody_disables_what_is_not_there(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+
+    assert not await engine.tree.operator.disable("syncs", "crm")
+    assert not await engine.tree.operator.enable("sources", "shop")
+
+
+async def test_a_destination_that_was_told_to_wait_says_for_how_long(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    engine.desk().answer = always(429, retry_after=600.0)
+    await engine.send()
+    await engine.desk().called(1)
+    await trio.sleep(100)
+    crm = (await engine.tree.operator.status()).destinations[0]
+    assert crm.told_to_wait == pytest.approx(500.0, abs=1.0)
+    engine.desk().answer = always(401)
+    await engine.desk().called(2)
+    await trio.sleep(10)
+    crm = (await engine.tree.operator.status()).destinations[0]
+
+    assert (crm.state, crm.held) == ("attention", 1)
+    assert crm.probe_in == pytest.approx(20.0, abs=1.0)
