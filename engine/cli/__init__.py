@@ -15,6 +15,7 @@ from engine.cli import (
     backup,
     bench,
     check,
+    completion,
     config,
     contract,
     control,
@@ -57,6 +58,7 @@ COMMANDS = (
     demo,
     bench,
     config,
+    completion,
 )
 """Modules that each put their commands on the app."""
 
