@@ -41,6 +41,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         loop_lag: how much later than asked for the loop woke a sleeper.
         responses: (destination, status) to requests that ended so; 0 is no answer.
         outcomes: (sync, state, reason) to how many attempts became a ledger row of that state.
+        restarts: actor to how often it was started again; all of them, since a first one must be seen to rise from 0.
         connections: WebSockets that are open.
         limit, reserve: bytes, of ``[store]``.
     """
@@ -51,6 +52,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag: Histogram = msgspec.field(default_factory=Histogram)
     responses: Mapping[tuple[str, int], int] = {}
     outcomes: Mapping[tuple[str, str, str], int] = {}
+    restarts: Mapping[str, int] = {}
     connections: int = 0
     limit: int = 0
     reserve: int = 0
@@ -81,7 +83,7 @@ class _Collector:
         yield from _destinations(status, inside)
         yield from _latencies(inside)
         yield from _disk(status, inside)
-        restarts = (((name,), count) for name, count in status.restarts.items())
+        restarts = (((name,), count) for name, count in inside.restarts.items())
         yield _counter("actor_restarts", "How often an actor was started again.", ("actor",), restarts)
         yield _gauge("connections", "Open WebSocket connections.", (), [((), inside.connections)])
         residuals = (

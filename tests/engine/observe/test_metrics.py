@@ -40,46 +40,50 @@ def test_what_the_status_says_is_told_with_labels() -> None:
         sources=(shop,),
         syncs=(orders,),
         destinations=(crm,),
-        restarts={"router.orders": 2},
     )
     inside = Inside(
         version="1.2.3",
         responses={("crm", 200): 3, ("crm", 0): 1},
         outcomes={("orders", "retrying", "rejected_500"): 4, ("orders", "archived", "rejected_400"): 1},
+        restarts={"router.orders": 2, "receiver": 0},
         limit=2000,
         reserve=64,
     )
 
     found = scraped(status, inside)
 
-    assert found.items() >= {
-        "headrace_build_info version=1.2.3": 1,
-        "headrace_events_received_total source=shop": 7,
-        "headrace_events_rejected_total reason=too_large source=shop": 2,
-        "headrace_events_duplicate_total source=shop": 1,
-        "headrace_source_fates_total fate=blocked source=shop": 1,
-        'headrace_delivered_total sync=the "orders"': 3,
-        'headrace_filtered_total reason=no_match sync=the "orders"': 2,
-        "headrace_retried_total sync=orders": 4,
-        "headrace_archived_total reason=rejected_400 sync=orders": 1,
-        'headrace_pending sync=the "orders"': 1,
-        'headrace_oldest_event_age_seconds sync=the "orders"': 12.5,
-        'headrace_lag_events name=the "orders" stage=router': 4,
-        "headrace_queue_depth destination=crm": 3,
-        "headrace_inflight destination=crm": 2,
-        "headrace_destination_state destination=crm state=open": 1,
-        "headrace_destination_state destination=crm state=closed": 0,
-        "headrace_destination_response_total code=200 destination=crm": 3,
-        "headrace_destination_response_total code=none destination=crm": 1,
-        "headrace_actor_restarts_total actor=router.orders": 2,
-        "headrace_books_residual book=door of shop": 0,
-        'headrace_books_residual book=deliveries of the "orders"': 1,
-        "headrace_store_used_bytes": 1000,
-        "headrace_store_limit_bytes": 2000,
-        "headrace_disk_free_bytes": 5000,
-        "headrace_disk_reserve_bytes": 64,
-        "headrace_store_full": 1,
-    }.items()
+    assert (
+        found.items()
+        >= {
+            "headrace_build_info version=1.2.3": 1,
+            "headrace_events_received_total source=shop": 7,
+            "headrace_events_rejected_total reason=too_large source=shop": 2,
+            "headrace_events_duplicate_total source=shop": 1,
+            "headrace_source_fates_total fate=blocked source=shop": 1,
+            'headrace_delivered_total sync=the "orders"': 3,
+            'headrace_filtered_total reason=no_match sync=the "orders"': 2,
+            "headrace_retried_total sync=orders": 4,
+            "headrace_archived_total reason=rejected_400 sync=orders": 1,
+            'headrace_pending sync=the "orders"': 1,
+            'headrace_oldest_event_age_seconds sync=the "orders"': 12.5,
+            'headrace_lag_events name=the "orders" stage=router': 4,
+            "headrace_queue_depth destination=crm": 3,
+            "headrace_inflight destination=crm": 2,
+            "headrace_destination_state destination=crm state=open": 1,
+            "headrace_destination_state destination=crm state=closed": 0,
+            "headrace_destination_response_total code=200 destination=crm": 3,
+            "headrace_destination_response_total code=none destination=crm": 1,
+            "headrace_actor_restarts_total actor=router.orders": 2,
+            "headrace_actor_restarts_total actor=receiver": 0,
+            "headrace_books_residual book=door of shop": 0,
+            'headrace_books_residual book=deliveries of the "orders"': 1,
+            "headrace_store_used_bytes": 1000,
+            "headrace_store_limit_bytes": 2000,
+            "headrace_disk_free_bytes": 5000,
+            "headrace_disk_reserve_bytes": 64,
+            "headrace_store_full": 1,
+        }.items()
+    )
     assert found["process_resident_memory_bytes"] > 0
 
 
