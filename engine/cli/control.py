@@ -26,6 +26,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put on alike
     """Put ``pause``, ``resume``, ``disable`` and ``enable`` on *app*."""
+    _put_switches(app)
 
     @app.command(name="pause")
     def pause(kind: Kind, name: Name, /, *, config: ConfigFile = DEFAULT) -> int:
@@ -54,6 +55,10 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         """
         say(ask(config, "POST", f"/{kind}s/{quote(name)}/resume", Answer).message)
         return 0
+
+
+def _put_switches(app: App) -> None:
+    """Put ``disable`` and ``enable`` on *app*."""
 
     @app.command(name="disable")
     def disable(kind: Kind, name: Name, /, *, config: ConfigFile = DEFAULT) -> int:

@@ -23,6 +23,9 @@ PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glo
 
 # Keys that a first page need not show; `headrace config schema` tells them all.
 EXCUSED = {
+    "Alerts.allow_private": "as a destination's",
+    "Alerts.every": "the default suits everybody",
+    "Alerts.secret": "as a webhook's",
     "Breaker.failures": "the breaker does its work unasked; these are for those who see it open too often",
     "Breaker.probe": "as failures",
     "Breaker.ratio": "as failures",
