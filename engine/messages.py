@@ -371,6 +371,7 @@ class Settled(Report, frozen=True, kw_only=True):
     Attributes:
         closed: (sync, position, key) of deliveries from a router that now have a fate or a row in ``troubles``.
         delivered: sync to how many of ``closed`` arrived.
+        again: sync to how many of ``settles`` arrived.
         troubles: new ledger rows, retrying or archived, for the others of ``closed``.
         settles: the ends of claims, for deliveries that came from the retry scheduler.
         places: outcome places of the archiver to give back once this message is durable.
@@ -379,6 +380,7 @@ class Settled(Report, frozen=True, kw_only=True):
     attempt: Attempt | None = None
     closed: tuple[tuple[str, int, str], ...] = ()
     delivered: dict[str, int] = {}
+    again: dict[str, int] = {}
     troubles: tuple[Trouble, ...] = ()
     settles: tuple[Settle, ...] = ()
     places: int = 0

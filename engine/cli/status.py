@@ -116,7 +116,7 @@ def show(status: Status) -> None:
         say(f"EVENTS ARE REFUSED: {status.full}")
     if status.forgotten:
         say(f"{status.forgotten:,} messageIds were forgotten too early: raise [receiver.dedup] max")
-    for table in (_sources(status), _syncs(status), _destinations(status)):
+    for table in (_sources(status), [*_syncs(status), *_orders(status)], _destinations(status)):
         say("")
         for line in table:
             say(line)
@@ -136,7 +136,18 @@ def _sources(status: Status) -> list[str]:
 
 
 def _syncs(status: Status) -> list[str]:
-    titles = ("sync", "state", "delivered", "filtered", "archived", "pending", "lag", "oldest", "last delivery")
+    titles = (
+        "sync",
+        "state",
+        "delivered",
+        "filtered",
+        "archived",
+        "pending",
+        "lag",
+        "oldest",
+        "drains in",
+        "last delivery",
+    )
     lines = [
         (
             f"{one.name}: {one.source} → {one.destination}",
@@ -144,11 +155,32 @@ def _syncs(status: Status) -> list[str]:
             *(f"{count:,}" for count in (one.delivered, sum(one.filtered.values()), one.archived)),
             *(f"{count:,}" for count in (one.pending, one.lag)),
             _age(one.oldest_pending),
+            _drain(one),
             _age(None if one.last_delivery is None else max(time.time() - one.last_delivery, 0.0)),
         )
         for one in status.syncs
     ]
     return columns([titles, *lines], left=2)
+
+
+def _drain(one: SyncStatus) -> str:
+    """Return how long the backlog takes at the pace of the last minute."""
+    if one.state and one.drain is None:
+        return "unknown"
+    return _age(one.drain or None)
+
+
+def _orders(status: Status) -> list[str]:
+    """Return a line for each sync whose keys wait for each other, and for each of its keys with most waiting."""
+    lines: list[str] = []
+    for one in status.syncs:
+        order = one.order
+        if order is None or not (order.keys or order.unkeyed):
+            continue
+        text = f"{one.name}: {order.keys:,} keys on their way, {order.standing:,} deliveries stand behind a retry"
+        lines.append(f"{text}, {order.parked:,} are parked; {order.unkeyed:,} had no key")
+        lines += [f"  {hot.waiting:,} wait behind {hot.head or 'the next'} (key {hot.key})" for hot in order.hot]
+    return lines
 
 
 def _destinations(status: Status) -> list[str]:

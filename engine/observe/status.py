@@ -36,6 +36,38 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag: int = 0
 
 
+class HotKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key behind whose oldest delivery many wait.
+
+    Attributes:
+        key: its hash: keys are often personal.
+        waiting: how many wait.
+        head: the id that the one they wait for has in the ledger, once it was tried and failed.
+    """
+
+    key: str
+    waiting: int
+    head: str = ""
+
+
+class OrderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the order of a sync's keys stands.
+
+    Attributes:
+        keys: of which something is on its way or waits.
+        standing: deliveries that wait in memory behind one that is tried again.
+        parked: deliveries that wait in the ledger for their turn.
+        unkeyed: deliveries without a key, since start: they are not ordered.
+        hot: the keys with most waiting.
+    """
+
+    keys: int = 0
+    standing: int = 0
+    parked: int = 0
+    unkeyed: int = 0
+    hot: tuple[HotKey, ...] = ()
+
+
 class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One sync.
 
@@ -49,6 +81,9 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
             there is none.
         last_delivery: epoch seconds; None if there was none since start.
         p50, p99: seconds from receipt to arrival at the first attempt; None if there was none since start.
+        drain: seconds until lag and pending are done at the pace of the last minute, if nothing new comes; None if that
+            stands.
+        order: of a sync with `order_by`.
     """
 
     name: str
@@ -69,6 +104,8 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_delivery: float | None = None
     p50: float | None = None
     p99: float | None = None
+    drain: float | None = None
+    order: OrderStatus | None = None
 
 
 class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):

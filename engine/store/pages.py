@@ -35,6 +35,8 @@ class Books:
     """What was reported since the last `change`, and the pages it belongs to.
 
     Attributes:
+        folded: how many reports were taken in.
+        arrived: sync to deliveries that arrived, since start, as of the last `change`.
         responses: (destination, status) to requests that ended so, since start.
         troubled: (sync, state, reason) to ledger rows written so, since start.
 
@@ -48,6 +50,8 @@ class Books:
         self.syncs = {page.sync: Page(page) for page in progress}
         self.outcomes = 0
         self.places = 0
+        self.folded = 0
+        self.arrived: Counter[str] = Counter()
         self.responses: Counter[tuple[str, int]] = Counter()
         self.troubled: Counter[tuple[str, str, str]] = Counter()
         self._moved: set[str] = set()
@@ -59,7 +63,11 @@ class Books:
         self._windows: dict[tuple[str, str, float], WindowState] = {}
 
     def fold(self, message: Report) -> None:
-        """Take one report in; a router's or validator's word on what was reported before changes nothing."""
+        """Take one report in; a router's or validator's word on what was reported before changes nothing.
+
+        What is said of a sync that has no page any more changes nothing, either: its deliveries were given their fate.
+        """
+        self.folded += 1
         if isinstance(message, Settled):
             self._settled(message)
         elif isinstance(message, Routed):
@@ -82,6 +90,8 @@ class Books:
 
     def change(self) -> Change:
         """Return all that was reported since the last call, and begin anew."""
+        for name in self.syncs:
+            self.arrived[name] += self._counts.get((f"sync:{name}", "delivered"), 0)
         made = Change(
             cursors=tuple(Cursor(source=name, position=self.cursors[name]) for name in sorted(self._moved)),
             progress=tuple(self.progress(name) for name, page in self.syncs.items() if page.changed),
@@ -104,6 +114,14 @@ class Books:
             page.changed = False
         return made
 
+    def open_page(self, progress: Progress) -> None:
+        """Keep a page for one more sync."""
+        self.syncs[progress.sync] = Page(progress)
+
+    def close_page(self, sync: str) -> None:
+        """Keep a sync's page no longer; what was said of it until now was written."""
+        self.syncs.pop(sync, None)
+
     def progress(self, sync: str) -> Progress:
         """Return a sync's progress as it is now."""
         page = self.syncs[sync]
@@ -123,7 +141,9 @@ class Books:
         self._keep(message.troubles)
 
     def _routed(self, message: Routed) -> None:
-        page = self.syncs[message.sync]
+        page = self.syncs.get(message.sync)
+        if page is None:
+            return
         scope = f"sync:{message.sync}"
         page.changed = True
         if message.upto > page.high:
@@ -141,11 +161,13 @@ class Books:
 
     def _settled(self, message: Settled) -> None:
         for sync, position, key in message.closed:
-            page = self.syncs[sync]
-            page.open.discard((position, key))
-            page.changed = True
+            if (page := self.syncs.get(sync)) is not None:
+                page.open.discard((position, key))
+                page.changed = True
         for sync, count in message.delivered.items():
-            self._count(f"sync:{sync}", "delivered", count)
+            if sync in self.syncs:
+                self._count(f"sync:{sync}", "delivered", count)
+        self.arrived.update(message.again)
         if message.attempt:
             self._attempts.append(message.attempt)
             self.responses[message.attempt.destination, message.attempt.status] += 1

@@ -79,6 +79,7 @@ class Tally:
         """Whether a delivery was archived for a 401 or 403 of its own, which says nothing of the destination."""
         self._closed: list[tuple[str, int, str]] = []
         self._delivered: Counter[str] = Counter()
+        self._again: Counter[str] = Counter()
         self._troubles: list[Trouble] = []
         self._settles: list[Settle] = []
 
@@ -134,6 +135,7 @@ class Tally:
             attempt=attempt,
             closed=tuple(self._closed),
             delivered=dict(self._delivered),
+            again=dict(self._again),
             troubles=tuple(self._troubles),
             settles=tuple(self._settles),
             places=len(self._closed) + len(self._settles),
@@ -162,6 +164,7 @@ class Tally:
         self.arrived.append((delivery, not delivery.attempts))
         if isinstance(work, Due):
             self._settles.append(Settle(id=_id(work), token=work.token, how=Settlement.DONE))
+            self._again[delivery.sync] += 1
         else:
             self._delivered[delivery.sync] += 1
             self._closed.append((delivery.sync, delivery.position, delivery.key))
