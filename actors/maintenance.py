@@ -6,7 +6,7 @@ import structlog
 
 from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
-from engine.store.base import Log, Retention
+from engine.store.base import Retention, Store
 
 EVERY = 30.0
 """Seconds between looks; a step that found a full chunk is followed by another at once."""
@@ -17,9 +17,9 @@ log = structlog.get_logger()
 
 
 class Maintenance:
-    """Trims the log and the archive."""
+    """Trims the log and the archive, and seals the messageIds of what was read, for who traces an event."""
 
-    def __init__(self, store: Log, retention: Retention, clock: Clock) -> None:
+    def __init__(self, store: Store, retention: Retention, clock: Clock) -> None:
         self.store = store
         self.retention = retention
         self.clock = clock
@@ -31,6 +31,8 @@ class Maintenance:
         while not self._stopping:
             await self._bell.wait(EVERY)
             await self._trim()
+            while not self._stopping and await self.store.history.seal():
+                pass  # a stretch at a time: each is one transaction of 5 ms
 
     def stop(self) -> None:
         """Begin no further step."""

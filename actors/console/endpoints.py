@@ -13,9 +13,11 @@ import msgspec
 from actors.console.answers import Asked, Endpoint, Said, unknown
 from engine.config.secrets import redacted
 from engine.observe.audited import Changed
+from engine.observe.changed import done
 from engine.observe.shown import Counted, Looking, Looks, Page, Tapping
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus
 from engine.plan.explained import Explained
+from engine.plan.tracing import Traced
 from engine.store.base import Selection
 from engine.store.replays import Replay, Replays, Wish
 
@@ -50,24 +52,17 @@ async def _destinations(asked: Asked) -> tuple[DestinationStatus, ...]:
     return (await asked.operator.status()).destinations
 
 
-def _pausing(kind: str) -> Any:
-    async def pause(asked: Asked) -> Said:
-        name = asked.path["name"]
-        if not await asked.operator.pause(kind, name):
+def _changing(kind: str, change: str) -> Any:
+    """Return what does one of `CHANGES` to a sync or a destination."""
+
+    async def answer(asked: Asked) -> Said:
+        name, operator = asked.path["name"], asked.operator
+        makes = {"pause": operator.pause, "resume": operator.resume, "disable": operator.disable}
+        if not await makes.get(change, operator.enable)(kind, name):
             raise unknown(KINDS[kind], name)
-        return Said(message=f"{KINDS[kind]} '{name}' is paused: its events wait in the store")
+        return Said(message=done(kind, name, change))
 
-    return pause
-
-
-def _resuming(kind: str) -> Any:
-    async def resume(asked: Asked) -> Said:
-        name = asked.path["name"]
-        if not await asked.operator.resume(kind, name):
-            raise unknown(KINDS[kind], name)
-        return Said(message=f"{KINDS[kind]} '{name}' goes on from where it stood")
-
-    return resume
+    return answer
 
 
 def _tapping(kind: str) -> Any:
@@ -124,6 +119,10 @@ async def _replays(asked: Asked) -> Replays:
     return await asked.operator.replays()
 
 
+async def _trace(asked: Asked) -> tuple[Traced, ...]:
+    return await asked.operator.trace(asked.path["message_id"])
+
+
 async def _discard(asked: Asked) -> Counted:
     return Counted(count=await asked.operator.discard(asked.body))
 
@@ -141,10 +140,14 @@ ENDPOINTS: Final = (
     _get("/sources", "Every source at a glance", _sources, tuple[SourceStatus, ...]),
     _get("/syncs", "Every sync at a glance", _syncs, tuple[SyncStatus, ...]),
     _get("/destinations", "Every destination at a glance", _destinations, tuple[DestinationStatus, ...]),
-    _post("/syncs/{name}/pause", "Hold a sync back: its events wait in the store", _pausing("syncs")),
-    _post("/syncs/{name}/resume", "Let a paused sync go on", _resuming("syncs")),
-    _post("/destinations/{name}/pause", "Hold a destination back: its events wait", _pausing("destinations")),
-    _post("/destinations/{name}/resume", "Let a paused destination go on", _resuming("destinations")),
+    _post("/syncs/{name}/pause", "Hold a sync back: its events wait in the store", _changing("syncs", "pause")),
+    _post("/syncs/{name}/resume", "Let a paused sync go on", _changing("syncs", "resume")),
+    _post("/destinations/{name}/pause", "Hold a destination back: its events wait", _changing("destinations", "pause")),
+    _post("/destinations/{name}/resume", "Let a paused destination go on", _changing("destinations", "resume")),
+    _post("/syncs/{name}/disable", "Filter all further events of a sync", _changing("syncs", "disable")),
+    _post("/syncs/{name}/enable", "Let a disabled sync take events again", _changing("syncs", "enable")),
+    _post("/destinations/{name}/disable", "Filter further events of its syncs", _changing("destinations", "disable")),
+    _post("/destinations/{name}/enable", "Let its syncs take events again", _changing("destinations", "enable")),
     _get("/sources/{name}/tap", "What came by a source; waits for more", _tapping("sources"), Page, Tapping),
     _get("/syncs/{name}/tap", "What became of it in a sync; waits for more", _tapping("syncs"), Page, Tapping),
     _get("/sources/{name}/looks", "What came, with every sync's verdict", _looks, Looks, Looking),
@@ -161,6 +164,7 @@ ENDPOINTS: Final = (
         body=Replay,
         reads=True,
     ),
+    _get("/trace/{message_id}", "The way of an event, to every attempt", _trace, tuple[Traced, ...]),
     _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
     Endpoint(
         method="POST",

@@ -32,6 +32,7 @@ from engine.cli import (
     tap,
     test,
     top,
+    trace,
     violations,
 )
 from engine.cli.common import STDIN
@@ -50,6 +51,7 @@ COMMANDS = (
     top,
     errors,
     replay,
+    trace,
     violations,
     contract,
     control,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -53,6 +53,21 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
 
 
+class Recalling(Protocol):
+    """Small facts by key."""
+
+    async def get(self, key: str) -> tuple[bytes, int] | None:
+        """Return (value, revision), or None."""
+
+
+class Remembering(Protocol):
+    """What has a memory for facts: a store, or one that is only read."""
+
+    @property
+    def meta(self) -> Recalling:
+        """Return its facts."""
+
+
 class Then:
     """What plans of other days decided; today's stands in where nothing is known of another.
 
@@ -62,8 +77,8 @@ class Then:
         aside: where plans are compiled.
     """
 
-    def __init__(self, store: Store, plan: Plan, registry: Registry, aside: Aside) -> None:
-        self._store = store
+    def __init__(self, store: Remembering, plan: Plan, registry: Registry, aside: Aside) -> None:
+        self._store: Any = store
         self._plan = plan
         self._registry = registry
         self._aside = aside

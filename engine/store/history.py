@@ -5,11 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from engine.messages import Logged, Trouble
+import msgspec
+
+from engine.messages import Attempt, Logged, Result, Trouble
+from engine.store.base import Progress
 from engine.store.selection import Selection
 
 SEALED = 65_536
 """Positions whose messageIds are sealed together: one sorted array of hashes, 12 bytes a position."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a store knows of one position, as of one moment.
+
+    Attributes:
+        logged: the event, or None if the log let it go.
+        result: what functions or windows made of it, if that is kept.
+        troubles: its ledger rows, the oldest first.
+        attempts: with a delivery of this position in them, the oldest first.
+        cursor: how far the source's validator has come.
+        progress: of every sync.
+    """
+
+    logged: Logged | None
+    result: Result | None = None
+    troubles: tuple[Trouble, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    cursor: int = 0
+    progress: tuple[Progress, ...] = ()
 
 
 class History(Protocol):
@@ -30,6 +53,9 @@ class History(Protocol):
 
     async def troubles(self, positions: Sequence[int]) -> list[Trouble]:
         """Return the ledger rows of those positions, by position, the oldest first."""
+
+    async def facts(self, position: int) -> Facts:
+        """Return all that is known of one position."""
 
     async def located(self, message_id: str) -> list[int]:
         """Return the positions of all events with that messageId, or that a function or window made with it, ascending.

@@ -9,6 +9,7 @@ import trio
 from engine.messages import Logged, Trouble
 from engine.store import books, looking
 from engine.store.contents import Contents
+from engine.store.history import Facts
 from engine.store.selection import Selection
 
 
@@ -46,6 +47,23 @@ class MemoryHistory:
         wanted = set(positions)
         found = [trouble for trouble in self._contents.troubles.values() if trouble.position in wanted]
         return sorted(found, key=lambda trouble: trouble.position)
+
+    async def facts(self, position: int) -> Facts:
+        """Return all that is known of a position."""
+        await trio.lowlevel.checkpoint()
+        contents = self._contents
+        logged = contents.events.get(position)
+        cursor = contents.cursors.get(logged.source) if logged else None
+        return Facts(
+            logged=logged,
+            result=contents.results.get(position),
+            troubles=tuple(row for row in contents.troubles.values() if row.position == position),
+            attempts=tuple(
+                sorted((one for one in contents.attempts if position in one.positions), key=lambda one: one.at)
+            ),
+            cursor=cursor.position if cursor else 0,
+            progress=tuple(contents.progress.values()),
+        )
 
     async def located(self, message_id: str) -> list[int]:
         """Return where that messageId is."""

@@ -9,7 +9,7 @@ from functools import partial
 from engine.messages import Logged, Trouble
 from engine.store import books, looking
 from engine.store.hashes import hash_of, offsets_of, packed
-from engine.store.history import SEALED
+from engine.store.history import SEALED, Facts
 from engine.store.selection import Selection
 from engine.store.sqlite import codec, queries
 from engine.store.sqlite.readers import Readers
@@ -42,6 +42,10 @@ class SqliteHistory:
     async def troubles(self, positions: Sequence[int]) -> list[Trouble]:
         """Return the rows of positions."""
         return await self._readers.ask(partial(troubles_at, positions=positions))
+
+    async def facts(self, position: int) -> Facts:
+        """Return all that is known of a position."""
+        return await self._readers.ask(partial(facts, position=position))
 
     async def located(self, message_id: str) -> list[int]:
         """Return where that messageId is."""
@@ -92,6 +96,24 @@ def troubles_at(connection: sqlite3.Connection, positions: Sequence[int]) -> lis
     sql = "SELECT body FROM troubles WHERE id >= ? AND id < ? ORDER BY seq"
     found = (connection.execute(sql, (f"{at}-", f"{at}.")).fetchall() for at in sorted(positions))
     return [codec.trouble_of(body) for rows in found for (body,) in rows]
+
+
+def facts(connection: sqlite3.Connection, position: int) -> Facts:
+    """Return all that is known of a position, as one transaction left it."""
+    connection.execute("BEGIN")
+    try:
+        logged = events(connection, [position]).get(position)
+        cursors = {cursor.source: cursor.position for cursor in queries.cursors(connection)}
+        return Facts(
+            logged=logged,
+            result=queries.results(connection, [position]).get(position),
+            troubles=tuple(troubles_at(connection, [position])),
+            attempts=queries.attempts(connection, position),
+            cursor=cursors.get(logged.source, 0) if logged else 0,
+            progress=tuple(queries.progress(connection)),
+        )
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def located(connection: sqlite3.Connection, message_id: str) -> list[int]:

@@ -47,6 +47,12 @@ def last_position(connection: sqlite3.Connection) -> int:
     return last
 
 
+def first_position(connection: sqlite3.Connection) -> int:
+    """Return the log's first position, 0 for an empty log."""
+    first: int = connection.execute("SELECT coalesce(min(position), 0) FROM log").fetchone()[0]
+    return first
+
+
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Return the bytes of the pages in use."""
     used: int = connection.execute(

@@ -14,8 +14,9 @@ import msgspec
 from engine.errors import StoreError
 from engine.messages import Attempt, Logged, Trouble
 from engine.store.base import Cursor, Progress, Selection, Usage, Waiting
+from engine.store.history import Facts
 from engine.store.room import free_bytes
-from engine.store.sqlite import connect, migrations, queries
+from engine.store.sqlite import connect, history, migrations, queries
 from engine.violated import Violated, Wanted
 
 T = TypeVar("T")
@@ -74,6 +75,22 @@ class Reader:
     def event(self, position: int) -> Logged | None:
         """Return the event at a position, or None if the log let it go."""
         return self._ask(partial(queries.event, position=position))
+
+    def located(self, message_id: str) -> Sequence[int]:
+        """Return the positions of that messageId, as `History.located`."""
+        return self._ask(partial(history.located, message_id=message_id))
+
+    def facts(self, position: int) -> Facts:
+        """Return all that is known of a position, as `History.facts`."""
+        return self._ask(partial(history.facts, position=position))
+
+    def of_user(self, wanted: tuple[str, str], below: int, limit: int) -> tuple[Sequence[Logged], int]:
+        """Return a user's events, as `History.of_user`."""
+        return self._ask(partial(history.of_user, wanted=wanted, below=below, limit=limit))
+
+    def first(self) -> int:
+        """Return the position of the oldest event that the log still has, 0 if there is none."""
+        return self._ask(queries.first_position)
 
     def violations(self, wanted: Wanted) -> tuple[Violated, ...]:
         """Return the newest events that broke a contract and match, as `Violations.list`."""
