@@ -173,15 +173,15 @@ async def _unsettled(tree: Tree, name: str) -> list[float]:
 
 def _destination(tree: Tree, name: str, syncs: Sequence[SyncStatus]) -> DestinationStatus:
     port = tree.ports[name]
-    condition = tree.supervisor.states()[f"sender.{name}"].condition
-    if condition == "running":
-        condition = "disabled" if name in tree.switches.destinations else port.breaker.state
+    state: str = tree.supervisor.states()[f"sender.{name}"].condition
+    if state == "running":
+        state = "disabled" if name in tree.switches.destinations else port.breaker.state
     own = [sync for sync in syncs if sync.destination == name]
     probe_at = port.breaker.next_probe
     return DestinationStatus(
         name=name,
         type=tree.plan.destinations[name].type,
-        state=condition,
+        state=state,
         reason=port.breaker.reason,
         waiting=port.lanes.waiting,
         in_flight=port.lanes.in_hand,

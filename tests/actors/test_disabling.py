@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from engine.errors import HeadraceError
 from tests.support.grown import ORDERS, always, grow, reopened, unbalanced
 
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
@@ -127,3 +128,14 @@ async def test_a_destination_that_was_told_to_wait_says_for_how_long(nursery, au
 
     assert (crm.state, crm.held) == ("attention", 1)
     assert crm.probe_in == pytest.approx(20.0, abs=1.0)
+
+
+async def test_what_the_configuration_disables_is_enabled_there(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS.replace('source = "shop"', 'source = "shop"\nenabled = false'))
+
+    with pytest.raises(HeadraceError) as caught:
+        await engine.tree.operator.enable("syncs", "orders")
+    assert str(caught.value) == (
+        "sync 'orders' is disabled in config.toml\n    take enabled = false out there, and reload"
+    )
+    assert (await engine.tree.operator.status()).syncs[0].state == "disabled"

@@ -93,6 +93,25 @@ def test_a_paused_sync_keeps_its_events_until_it_goes_on_also_over_a_restart(eng
     assert resumed.stdout == "sync 'everything' goes on from where it stood\n"
 
 
+def test_a_disabled_sync_filters_its_events_until_it_is_enabled(engine, folder):
+    disabled = command(["disable", "sync", "everything"], folder)
+    command(["send", "events.json"], folder)
+    told = json.loads(command(["status", "--json"], folder).stdout)["syncs"][0]
+    enabled = command(["enable", "sync", "everything"], folder)
+    engine.signal(signal.SIGTERM)
+    engine.wait()
+
+    assert told["state"] == "disabled"
+    assert disabled.stdout == (
+        "sync 'everything' is disabled: its further events are filtered, also over a restart and a reload, "
+        "until it is enabled; what was on its way goes on\n"
+    )
+    assert enabled.stdout == "sync 'everything' takes events again, from now on\n"
+    assert not (folder / "events.ndjson").exists()
+    counts = json.loads(command(["status", "--json"], folder).stdout)["syncs"][0]["filtered"]
+    assert counts == {"disabled": len(EVENTS)}
+
+
 def test_what_is_not_there_cannot_be_paused(engine, folder):
     said = command(["pause", "destination", "crm"], folder)
 
