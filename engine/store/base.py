@@ -90,7 +90,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What may go, and when: ages in seconds, sizes in bytes; 0 means no limit."""
+    """What may go, and when: ages in seconds, sizes in bytes; 0 means no limit. ``size`` is without the archive."""
 
     age: float = 0.0
     size: int = 0
@@ -117,11 +117,13 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         used: pages in use (not the file's length, which does not shrink).
         free: what the disk has left.
         full: why appends are refused, or "".
+        pinned: whether they are because what waits for a destination takes more than retention's size.
     """
 
     used: int
     free: int
     full: str = ""
+    pinned: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

@@ -113,6 +113,10 @@ class Contents:
             much = self.counts.pop((scope, count))
             self.counts[f"sync:{name}", count] = self.counts.get((f"sync:{name}", count), 0) + much
 
+    def archived(self) -> int:
+        """Return the bytes of all rows that do not wait to be retried."""
+        return sum(books.weight(one) for one in self.troubles.values() if one.state is not State.RETRYING)
+
     def waiting(self) -> dict[str, Waiting]:
         """Count each sync's retrying rows."""
         since: dict[str, list[float]] = {}

@@ -269,6 +269,7 @@ class MemoryStore:
     async def trim(self, retention: Retention, now: float) -> int:
         """Delete what retention lets go."""
         self._contents.open()
+        self._room.archived = self._contents.archived()
         gone = self._trim_log(retention, now)
         self._room.look(self._contents.used)
         self._room.trimmed(retention, gone)
@@ -348,9 +349,8 @@ class MemoryStore:
         before = now - retention.age if retention.age else float("-inf")
         gone = list(itertools.islice(old_ones(self._unpinned(), before), TRIM))
         self._drop(gone)
-        oldest = itertools.islice(self._unpinned(), TRIM - len(gone))
-        for position, _, _ in list(oldest):
-            if not 0 < retention.size < self._contents.used:
+        for position, _, _ in list(itertools.islice(self._unpinned(), TRIM - len(gone))):
+            if not 0 < retention.size < self._contents.used - self._room.archived:
                 break
             self._drop([position])
             gone.append(position)

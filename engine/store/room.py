@@ -29,6 +29,8 @@ class Room:
         self._size = size
         self._free = free
         self._stuck = False
+        self.archived = 0
+        """Bytes of the archive, as of the last trim: it has limits of its own, and is no part of `size`."""
         self._usage = Usage(used=0, free=0)
 
     @property
@@ -41,8 +43,8 @@ class Room:
     def look(self, used: int) -> None:
         """Look again, with *used* bytes in use."""
         free = self._free()
-        self._stuck = self._stuck and used > self._size > 0
-        self._usage = Usage(used=used, free=free, full=self._why(used, free))
+        self._stuck = self._stuck and used - self.archived > self._size > 0
+        self._usage = Usage(used=used, free=free, full=self._why(used, free), pinned=self._stuck)
 
     def full(self) -> str:
         """Return why nothing more can be accepted, or "".
@@ -56,7 +58,7 @@ class Room:
 
     def over(self, retention: Retention) -> bool:
         """Return whether more is in use than *retention* wants."""
-        return 0 < retention.size < self._usage.used
+        return 0 < retention.size < self._usage.used - self.archived
 
     def trimmed(self, retention: Retention, gone: int) -> None:
         """Learn that a trim let *gone* log rows go: none at all, and too much in use, means that there is no room."""
@@ -69,7 +71,7 @@ class Room:
             return f"the disk has {free} bytes left, and {self._reserve} are the reserve; make room on the disk"
         if self._stuck:
             return (
-                f"the store uses {used} of {self._size} bytes and every event in it still waits for a destination; "
-                "let the destinations catch up, or raise the size"
+                f"the store uses {used - self.archived} of {self._size} bytes "
+                "and every event in it still waits for a destination; let the destinations catch up, or raise the size"
             )
         return ""

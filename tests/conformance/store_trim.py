@@ -194,3 +194,19 @@ async def test_a_raised_size_makes_room_at_once(opened_store: OpenedStore) -> No
     await store.trim(Retention(size=2**30), NOW)
 
     await opened_store.fill(1)
+
+
+async def test_what_is_archived_has_limits_of_its_own_and_takes_no_room_from_events(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    bulky = b"x" * 100_000
+    await opened_store.fill(50)
+    await opened_store.trouble(*[trouble(at, State.ARCHIVED, payload=bulky) for at in range(1, 21)])
+    used = store.usage().used
+    assert used > 20 * len(bulky)
+
+    assert await store.trim(Retention(size=used - 10 * len(bulky)), NOW) == 0
+
+    usage = store.usage()
+    assert (usage.full, usage.pinned) == ("", False)
+    assert await store.trim(Retention(size=100), NOW) == 0
+    assert store.usage().pinned

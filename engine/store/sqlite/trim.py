@@ -25,6 +25,8 @@ TRIM = 1000
 CHUNK = 200
 """Rows deleted in one transaction: 1 to 2 ms, so that acknowledgements go between two of them."""
 
+KEPT = "FROM troubles INDEXED BY troubles_kept WHERE state <> 'retrying'"
+
 UNPINNED = """SELECT position, ?, received_at FROM log INDEXED BY log_by_source
     WHERE source = ? AND position <= ? AND position < (SELECT max(position) FROM log)
     AND NOT EXISTS (
@@ -41,17 +43,20 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         old: positions that are too old.
         spare: positions that may go if the store is too big.
         kept: ids of ledger rows.
+        archived: bytes of all ledger rows that do not wait.
     """
 
     old: tuple[int, ...]
     spare: tuple[int, ...]
     kept: tuple[str, ...]
+    archived: int
 
 
 async def trim(readers: Readers, writer: Writer, room: Room, retention: Retention, now: float) -> int:
     """Delete what *retention* lets go, at most `TRIM` rows each of log and ledger; return how many."""
     writer.check()
     found = await readers.ask(partial(find, retention=retention, now=now))
+    room.archived = found.archived
     gone = 0
     for some in _chunks(found.old):
         gone += await writer.perform(partial(delete_log, positions=some))
@@ -79,7 +84,9 @@ def find(connection: sqlite3.Connection, retention: Retention, now: float) -> Fo
     old = tuple(itertools.islice(old_ones(rows, before), TRIM))
     taken = set(old)
     spare = tuple(position for position, _, _ in rows if position not in taken)[: TRIM - len(old)]
-    return Found(old=old, spare=spare, kept=tuple(too_much(connection, retention, now)))
+    archived = connection.execute(f"SELECT coalesce(sum(size), 0) {KEPT}").fetchone()[0]
+    kept = tuple(too_much(connection, retention, now, archived))
+    return Found(old=old, spare=spare, kept=kept, archived=archived)
 
 
 def unpinned(connection: sqlite3.Connection) -> list[tuple[int, str, float]]:
@@ -93,14 +100,10 @@ def unpinned(connection: sqlite3.Connection) -> list[tuple[int, str, float]]:
     return sorted(row for row in rows if row[0] not in needed.open)
 
 
-def too_much(connection: sqlite3.Connection, retention: Retention, now: float) -> Iterator[str]:
-    """Yield ids of ledger rows that the archive's age or size lets go."""
-    kept = "FROM troubles INDEXED BY troubles_kept WHERE state <> 'retrying'"
-    size = 0
-    if retention.archive_size:
-        size = connection.execute(f"SELECT coalesce(sum(size), 0) {kept}").fetchone()[0]
+def too_much(connection: sqlite3.Connection, retention: Retention, now: float, size: int) -> Iterator[str]:
+    """Yield ids of ledger rows that the archive's age or size lets go, of *size* bytes in all."""
     before = now - retention.archive_age if retention.archive_age else float("-inf")
-    oldest = connection.execute(f"SELECT id, last_at, size {kept} ORDER BY last_at, id LIMIT ?", (TRIM,)).fetchall()
+    oldest = connection.execute(f"SELECT id, last_at, size {KEPT} ORDER BY last_at, id LIMIT ?", (TRIM,)).fetchall()
     for row_id, last_at, weight in oldest:
         if last_at >= before and not 0 < retention.archive_size < size:
             return
