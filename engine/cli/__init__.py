@@ -24,6 +24,7 @@ from engine.cli import (
     errors,
     explain,
     function,
+    init,
     plan,
     replay,
     send,
@@ -40,6 +41,7 @@ from engine.errors import HeadraceError
 
 COMMANDS = (
     serve,
+    init,
     check,
     test,
     explain,
