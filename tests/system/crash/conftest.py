@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import trio
 
 from tests.support.hail import World
 from tests.support.sink import Sink
+from tests.support.sink_child import FarSink
 
 
 @pytest.fixture
@@ -23,10 +28,28 @@ def world_for(tmp_path: Path, sinks: tuple[Sink, Sink, Sink]):
     """Return what makes a busy engine; it is gone when the test is."""
     made: list[World] = []
 
-    def make(**more: str) -> World:
-        made.append(World(tmp_path, sinks, **more))
+    def make(crm: Sink | None = None, **more: str) -> World:
+        made.append(World(tmp_path, (crm or sinks[0], *sinks[1:]), **more))
         return made[-1]
 
     yield make
     for world in made:
         world.engine.kill()
+        if isinstance(world.crm, FarSink):
+            world.crm.child.kill()
+
+
+@pytest.fixture
+def pidfd() -> Iterator[Callable[[int], int]]:
+    """Return what opens a process: a signal by it never reaches another one; it goes on when the test is over."""
+    opened: list[int] = []
+
+    def take(pid: int) -> int:
+        opened.append(os.pidfd_open(pid))
+        return opened[-1]
+
+    yield take
+    for one in opened:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(one, signal.SIGCONT)
+        os.close(one)
