@@ -15,10 +15,13 @@ from engine.cli.progress import bar
 from engine.errors import HeadraceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.cli import House
+    from engine.messages import Logged
     from engine.plan.compile import Plan
     from engine.plan.diff import Edit
-    from engine.plan.planned import Found
+    from engine.plan.planned import Found, Planned
     from engine.store.sqlite.reader import Reader
 
 SHOWN = 5
@@ -74,30 +77,40 @@ def put(app: App, house: House) -> None:
         from engine.plan.planned import Planned, summed  # noqa: PLC0415
         from engine.store.opening import open_reader  # noqa: PLC0415
 
+        now = time.time()
         new, _ = read_plan(config, house, secrets=False)
         with open_reader(data_folder(new.loaded)) as reader:
             old = read_plan(against, house, secrets=False)[0] if against else _recorded(reader, new, house)
             diff = compare(old, new)
-            planned = Planned(old, new, diff, time.time())
-            found: list[Found] = []
-            events = 0
-            with bar("recorded events") as moved:
-                for source in dict.fromkeys([*old.sources, *new.sources]):
-                    recent = reader.recent(source, moment("--since", since, time.time()), last)
-                    for start in range(0, len(recent), PART):
-                        found += planned.compare(source, recent[start : start + PART])
-                        moved(events + min(start + PART, len(recent)), events + len(recent))
-                    events += len(recent)
-        sums = summed(found)
+            recent = {
+                source: reader.recent(source, moment("--since", since, now), last)
+                for source in dict.fromkeys([*old.sources, *new.sources])
+            }
+        found = _compared(Planned(old, new, diff, now), recent)
+        other = [one for one in found if one.what != "same"]
+        events = sum(map(len, recent.values()))
         if json:
-            for one in found:
-                if one.what != "same":
-                    say_json(one)
-            say_json(Told(events=events, edits=diff.edits, restart=diff.restart, syncs=tuple(sums)))
+            for one in other:
+                say_json(one)
+            say_json(Told(events=events, edits=diff.edits, restart=diff.restart, syncs=tuple(summed(found))))
         else:
             for line in _lines(found, [edit.text() for edit in diff.edits], diff.restart, events):
                 say(line)
-        return int(any(one.what != "same" for one in found))
+        return int(bool(other))
+
+
+def _compared(planned: Planned, recent: dict[str, Sequence[Logged]]) -> list[Found]:
+    """Return every delivery that either plan makes of the events, by source."""
+    found: list[Found] = []
+    done = 0
+    with bar("recorded events") as moved:
+        for source, events in recent.items():
+            for start in range(0, len(events), PART):
+                part = events[start : start + PART]
+                found += planned.compare(source, part)
+                done += len(part)
+                moved(done, sum(map(len, recent.values())))
+    return found
 
 
 def _recorded(reader: Reader, new: Plan, house: House) -> Plan:
