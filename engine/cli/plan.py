@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.cli import House
     from engine.messages import Logged
     from engine.plan.compile import Plan
-    from engine.plan.diff import Edit
+    from engine.plan.diff import Diff, Edit
     from engine.plan.planned import Found, Planned
     from engine.store.sqlite.reader import Reader
 
@@ -87,15 +87,13 @@ def put(app: App, house: House) -> None:
                 for source in dict.fromkeys([*old.sources, *new.sources])
             }
         found = _compared(Planned(old, new, diff, now), recent)
-        other = [one for one in found if one.what != "same"]
-        events = sum(map(len, recent.values()))
+        other, events = [one for one in found if one.what != "same"], sum(map(len, recent.values()))
         if json:
             for one in other:
                 say_json(one)
             say_json(Told(events=events, edits=diff.edits, restart=diff.restart, syncs=tuple(summed(found))))
         else:
-            for line in _lines(found, [edit.text() for edit in diff.edits], diff.restart, events):
-                say(line)
+            say("\n".join(_lines(found, diff, events)))
         return int(bool(other))
 
 
@@ -144,11 +142,11 @@ def _kept() -> int:
     return KEPT
 
 
-def _lines(found: list[Found], edits: list[str], restart: tuple[str, ...], events: int) -> list[str]:
+def _lines(found: list[Found], diff: Diff, events: int) -> list[str]:
     from engine.plan.planned import summed  # noqa: PLC0415 - as above
 
-    lines = edits or ["the configuration is the same"]
-    lines += [f"{key} takes effect at the next start" for key in restart]
+    lines = [edit.text() for edit in diff.edits] or ["the configuration is the same"]
+    lines += [f"{key} takes effect at the next start" for key in diff.restart]
     lines.append(f"{counted(events, 'recorded event')}:")
     for one in summed(found):
         lines.append(
