@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 
 from engine.errors import StoreFull
@@ -12,9 +13,11 @@ from engine.runtime.actor import Actor, slots
 from engine.runtime.bell import Bell
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
+from engine.runtime.pace import Paces
 from engine.runtime.room import Room
 from engine.store.base import Change, Queue
 from engine.store.pages import Books
+from engine.store.watermark import Watermark
 
 TICK = 0.25
 """Seconds between maintenance transactions, at most."""
@@ -31,20 +34,42 @@ FULL = 1.0
 log = structlog.get_logger()
 
 
+class Looks(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the archiver has come, for who must know.
+
+    Attributes:
+        written: how many of the reports that were folded are durable.
+        paces: by sync, how fast it gets on.
+    """
+
+    written: Watermark
+    paces: dict[str, Paces]
+
+
 class Archiver(Actor[Report]):
     """Folds every report into the books; a second hand writes them, so that folding never waits for the disk.
 
     Args:
         books: belong to the tree and outlive this actor.
         places: given back when an outcome is durable.
+        looks: for who must know how far it has come.
     """
 
-    def __init__(self, inbox: Inbox[Report], books: Books, queue: Queue, places: Room, clock: Clock) -> None:
+    def __init__(
+        self,
+        inbox: Inbox[Report],
+        books: Books,
+        queue: Queue,
+        places: Room,
+        clock: Clock,
+        looks: Looks,
+    ) -> None:
         super().__init__(inbox)
         self.clock = clock
         self.books = books
         self.queue = queue
         self.places = places
+        self.written, self.paces = looks.written, looks.paces
         self._news = Bell()
         self._bell = Bell()
         self._over = False
@@ -84,13 +109,25 @@ class Archiver(Actor[Report]):
 
     async def _write(self) -> None:
         """Write what changed since the last time; while the disk is full, wait for it."""
+        folded = self.books.folded
         if not self.books.changed:
+            self.written.advance(folded)
             return
         places = self.books.places
         change = self.books.change()
         while not await self._committed(change):
             await self.clock.sleep(FULL)
         self.places.give(places)
+        self._look()
+        self.written.advance(folded)
+
+    def _look(self) -> None:
+        """Note how far each sync has come, for people who ask how long it will take."""
+        now = self.clock.monotonic()
+        for name, page in self.books.syncs.items():
+            paces = self.paces.setdefault(name, Paces())
+            paces.read.note(now, page.high)
+            paces.done.note(now, self.books.arrived[name])
 
     async def _committed(self, change: Change) -> bool:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from actors.ordering import Orderings
 from engine.observe.latency import Histogram
 from engine.runtime.bell import Bell
 from engine.runtime.breaker import Admission, Breaker
@@ -32,6 +33,7 @@ class Port(msgspec.Struct, kw_only=True):
         last_success: epoch seconds at which the last request began that brought a delivery there.
         suspects: keys of deliveries that were answered badly since then.
         sent: from receipt to the first attempt's start, of each batch's first delivery.
+        expiry: rung when some of what waits has to make room; ``expiring`` says how many.
     """
 
     lanes: Lanes[Work]
@@ -43,11 +45,33 @@ class Port(msgspec.Struct, kw_only=True):
     last_success: float = 0.0
     suspects: Suspects = msgspec.field(default_factory=Suspects)
     sent: Histogram = msgspec.field(default_factory=Histogram)
+    expiry: Bell = msgspec.field(default_factory=Bell)
+    expiring: int = 0
+
+    changing: bool = False
+    """Whether the next to be stopped is only a sender, and not the destination."""
+
+    def expire(self, most: int) -> int:
+        """Let the sender archive the first *most* of what waits; return how many these are."""
+        self.expiring = min(most, self.lanes.waiting)
+        self.expiry.ring()
+        return self.expiring
 
     def close(self) -> None:
-        """Let nothing more in; what waits can still be sent, unless the destination is not to be had."""
-        self.lanes.close()
+        """Let nothing more in; what waits can still be sent, unless the destination is not to be had.
+
+        If another sender takes over, this one only lets go of it: what waits is for the next.
+        """
+        if self.changing:
+            self.lanes.dismiss()
+        else:
+            self.lanes.close()
         self.breaker.dismiss()
+
+    def recall(self) -> None:
+        """Open it for the next sender."""
+        self.lanes.recall()
+        self.breaker.recall()
 
 
 class Outlets(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +81,7 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: every outcome; never full for who has reserved places.
         places: of the archiver; reserved before a request is made.
         bell: of the retry scheduler; rung when the sender has room again.
+        orderings: told what became of deliveries.
         log: where events are, of which nobody asked who may have them when they were routed.
     """
 
@@ -64,6 +89,7 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
     places: Room
     bell: Bell
     log: Log
+    orderings: Orderings
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
-from engine.messages import Claim, Delivery, Due
+import msgspec
+
+from actors.ordering import Ordering, Orderings
+from engine.lang.retry import RetryPolicy
+from engine.messages import NEVER, Claim, Delivery, Due, Settle, Settlement
 from engine.runtime.bell import Bell
+from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
 from engine.runtime.lanes import Lanes
-from engine.store.base import Queue
-from engine.store.tally import NEEDS_ATTENTION
+from engine.store.base import Change, Queue
+from engine.store.tally import NEEDS_ATTENTION, Tally
 
 LANE = "due"
 """The name of the lane of every sender that retries come by."""
@@ -24,20 +30,36 @@ class Retry:
     Args:
         lanes: of each destination's sender.
         bell: rung by the store when something may be due earlier, and by senders when they have room.
+        orderings: what waits for its turn, some of it parked in the ledger.
+        archiver: told of what was parked and is wanted no more.
     """
 
-    def __init__(self, queue: Queue, lanes: Mapping[str, Lanes[Delivery | Due]], bell: Bell, clock: Clock) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        lanes: Mapping[str, Lanes[Delivery | Due]],
+        bell: Bell,
+        clock: Clock,
+        orderings: Orderings,
+        archiver: Inbox[Any],
+    ) -> None:
         self.queue = queue
         self.lanes = lanes
         self.bell = bell
         self.clock = clock
+        self.orderings = orderings
+        self.archiver = archiver
         self.stopping = False
+        self.held: set[str] = set()
+        """Destinations that get nothing for now, since what waits for them is being moved."""
 
     async def run(self) -> None:
         """Feed the senders until told to stop."""
         while not self.stopping:
-            for destination in self.lanes:
+            for destination in [name for name in self.lanes if name not in self.held]:
                 await self._feed(destination)
+            for ordering in list(self.orderings.by_sync.values()):
+                await self._fetch(ordering)
             await self.bell.wait(self._next_due() - self.clock.wall())
 
     def stop(self) -> None:
@@ -47,27 +69,55 @@ class Retry:
 
     async def _feed(self, destination: str) -> None:
         """Hand one sender what is due, up to its free places."""
-        lanes = self.lanes[destination]
+        lanes = self.lanes.get(destination)
+        if lanes is None:  # it went while another was fed
+            return
         room = lanes[LANE].room
         while room.free and not lanes.closed and not self.stopping:
             claims = await self.queue.claim(destination, self.clock.wall(), min(room.free, MOST))
+            if destination in self.held:
+                await self.queue.commit(Change(settles=tuple([_released(claim) for claim in claims])))
+                return
             if not claims or lanes.closed:
                 return
             room.take(len(claims))
-            lanes.put(LANE, [_due(claim) for claim in claims])
+            lanes.put(LANE, [_due(claim, self.clock.wall()) for claim in claims])
+
+    async def _fetch(self, ordering: Ordering) -> None:
+        """Bring back the next of what is parked in the ledger; those that nobody wants any more go to the archive."""
+        for line in ordering.wishes():
+            now = self.clock.wall()
+            claims = await self.queue.claim_parked((ordering.sync, line.key), line.mark, now, MOST)
+            dues = [_due(claim, now) for claim in claims]
+            found = [due for due in dues if due.delivery.position > line.forsaken]
+            gone = dues[: len(dues) - len(found)]
+            if gone:
+                tally = Tally(RetryPolicy(), now, lambda: 0.0)
+                for due in gone:
+                    tally.forsaken(due)
+                await self.archiver.put(msgspec.structs.replace(tally.settled(None), places=0))
+            ordering.fetched(line, found, gone)
 
     def _next_due(self) -> float:
         """Return when the earliest is due, of the destinations that have room; never, if none is."""
         moments = [
             due
             for destination, lanes in self.lanes.items()
-            if lanes[LANE].room.free and not lanes.closed and (due := self.queue.next_due(destination)) is not None
+            if destination not in self.held
+            and lanes[LANE].room.free
+            and not lanes.closed
+            and (due := self.queue.next_due(destination)) is not None
         ]
         return min(moments, default=math.inf)
 
 
-def _due(claim: Claim) -> Due:
-    """Return the delivery that a ledger row stands for, as it goes to the sender."""
+def _released(claim: Claim) -> Settle:
+    """Return the end of a claim of which nothing was made."""
+    return Settle(id=claim.trouble.id, token=claim.token, how=Settlement.RELEASE)
+
+
+def _due(claim: Claim, now: float) -> Due:
+    """Return the delivery that a ledger row stands for, as it goes to the sender; one that was parked begins now."""
     trouble = claim.trouble
     delivery = Delivery(
         key=trouble.key,
@@ -89,4 +139,7 @@ def _due(claim: Claim) -> Due:
         again_at=trouble.again_at,
         turn=trouble.turn,
     )
-    return Due(delivery=delivery, token=claim.token, refused=trouble.reason == NEEDS_ATTENTION, last_at=trouble.last_at)
+    last_at = trouble.last_at
+    if trouble.due_at == NEVER:
+        delivery, last_at = msgspec.structs.replace(delivery, first_at=0.0), now
+    return Due(delivery=delivery, token=claim.token, refused=trouble.reason == NEEDS_ATTENTION, last_at=last_at)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 
 from actors.follower import Follower, Reader
-from engine.messages import Delivery, Due, Event, Logged, Passed, Routed, Trouble
+from actors.ordering import Ordering
+from engine.messages import Delivery, Due, Event, Logged, Passed, Routed, Settled, Trouble
 from engine.observe.latency import Histogram
 from engine.plan import SourcePlan, SyncPlan
+from engine.plan.eras import Eras
+from engine.plan.syncs import disabled
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
 from engine.runtime.gate import Gate
 from engine.runtime.lanes import Lanes
+from engine.runtime.room import Room
 from engine.store.base import Log
+from engine.store.tally import parked
 
 RUN = 256
 """Positions that are read together when open deliveries are looked up after a restart."""
@@ -30,12 +35,18 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: what was read and opened; waits when full.
         lanes: of the destination's sender; the sync's own lane must have room first.
         gate: shut while the sync is paused.
+        places: of the archiver; reserved for what is parked.
+        ordering: keeps the sync's order; None if it has none.
+        off: tells whether an operator disabled the sync, or where it goes to.
         latency: from receipt to here, of each batch's first event.
     """
 
     archiver: Inbox[Any]
     lanes: Lanes[Delivery | Due]
     gate: Gate
+    places: Room
+    ordering: Ordering | None
+    off: Callable[[], bool]
     latency: Histogram = msgspec.field(default_factory=Histogram)
 
 
@@ -47,6 +58,7 @@ class Router(Reader[Passed]):
     Args:
         reopened: (position, key) of deliveries that were open when the engine last ended; emptied once they are dealt
             with.
+        known: names of the event types that could each have taken those events; none if only one could.
     """
 
     def __init__(
@@ -56,12 +68,14 @@ class Router(Reader[Passed]):
         outlets: Outlets,
         clock: Clock,
         reopened: set[tuple[int, str]],
+        known: Collection[str] = (),
     ) -> None:
         super().__init__(follower)
         self.sync = sync
         self.outlets = outlets
         self.clock = clock
         self.reopened = reopened
+        self.known = known
 
     async def started(self) -> None:
         """Send again what was open at the last end, before anything new."""
@@ -69,6 +83,8 @@ class Router(Reader[Passed]):
             first = min(position for position, _ in self.reopened)
             upto = min(first + RUN - 1, self.follower.place.position)  # beyond it the log may not reach yet
             await self._reopen(await self.follower.read(first - 1, upto))
+        if self.outlets.ordering is not None:
+            self.outlets.ordering.began()
 
     async def receive(self, passed: Passed, /) -> None:
         """Route every event of *passed*; wait for room before anything is reported or handed on."""
@@ -80,8 +96,9 @@ class Router(Reader[Passed]):
         troubles: list[Trouble] = []
         filtered: Counter[str] = Counter()
         matched = 0
+        route = disabled if self.outlets.off() else self.sync.route
         for event in passed.events:
-            made = self.sync.route(event, now)
+            made = route(event, now)
             if made.reason:
                 filtered[made.reason] += 1
             else:
@@ -110,6 +127,9 @@ class Router(Reader[Passed]):
 
     async def _hand_on(self, routed: Routed, deliveries: list[Delivery]) -> None:
         """Report, then hand on; the place moves with the hand-over, so that a death before it repeats nothing."""
+        ordering = self.outlets.ordering
+        if ordering is not None:
+            await ordering.room(deliveries)
         lane = self.outlets.lanes[self.sync.name]
         places = min(len(deliveries), lane.room.capacity)
         await lane.room.reserve(places)
@@ -118,8 +138,20 @@ class Router(Reader[Passed]):
             await self.outlets.archiver.put(routed)
             undo.pop_all()
         self.follower.place.move(routed.upto)
-        if deliveries:
+        if deliveries and ordering is not None:
+            await self._park(ordering.admit(deliveries))
+        elif deliveries:
             self.outlets.lanes.put(self.sync.name, deliveries)
+
+    async def _park(self, deliveries: list[Delivery]) -> None:
+        """Put in the ledger what waits for its turn and has no room in memory."""
+        now = self.clock.wall()
+        for first in range(0, len(deliveries), RUN):
+            some = deliveries[first : first + RUN]
+            await self.outlets.places.reserve(len(some))
+            closed = tuple([(delivery.sync, delivery.position, delivery.key) for delivery in some])
+            troubles = tuple([parked(delivery, now) for delivery in some])
+            await self.outlets.archiver.put(Settled(closed=closed, troubles=troubles, places=len(some)))
 
     async def _reopen(self, passed: Passed) -> None:
         """Send again those deliveries of *passed* that were open; what the plan makes no more is discarded."""
@@ -130,11 +162,9 @@ class Router(Reader[Passed]):
         voided: list[tuple[int, str]] = []
         for position in sorted({position for position, _ in wanted}):
             keys = {key for at, key in wanted if at == position}
-            deliveries = made.get(position, [])
-            gone = keys - {delivery.key for delivery in deliveries}
-            # A changed mapping gives the same key. Other keys mean another plan: then what it makes takes the place.
-            again += [delivery for delivery in deliveries if gone or delivery.key in keys]
-            voided += [(position, key) for key in sorted(gone)]
+            found = reopened(self.sync, made.get(position, []), keys, self.known)
+            again += found
+            voided += [(position, key) for key in sorted(keys - {delivery.key for delivery in found})]
         routed = Routed(
             sync=self.sync.name,
             after=self.follower.place.position,
@@ -151,6 +181,26 @@ def _entries(deliveries: Sequence[Delivery]) -> tuple[tuple[int, str], ...]:
     return tuple([(delivery.position, delivery.key) for delivery in deliveries])
 
 
+def reopened(sync: SyncPlan, made: Sequence[Delivery], keys: set[str], known: Collection[str]) -> list[Delivery]:
+    """Return which of an event's deliveries are sent again.
+
+    A changed mapping gives the same key, and a renamed sync keeps it. Of an open one that is not made any more, what
+    the plan makes anew takes the place; deliveries of event types that there were before had their fate already.
+
+    Args:
+        sync: as it is today.
+        made: what it makes of the event.
+        keys: what was open.
+        known: see `Router`.
+    """
+    own = [
+        msgspec.structs.replace(each, key=former) if (former := sync.former_key(each)) in keys else each
+        for each in made
+    ]
+    missing = keys - {each.key for each in own}
+    return [each for each in own if each.key in keys or (missing and each.event_type not in known)]
+
+
 def _by_position(sync: SyncPlan, events: Sequence[Event], now: float) -> dict[int, list[Delivery]]:
     """Return the deliveries that *sync* makes of *events* today."""
     made: dict[int, list[Delivery]] = {}
@@ -159,16 +209,16 @@ def _by_position(sync: SyncPlan, events: Sequence[Event], now: float) -> dict[in
     return made
 
 
-def router_reader(source: SourcePlan, log: Log, clock: Clock) -> Callable[[int, int, int], Awaitable[Passed]]:
+def router_reader(eras: Eras, log: Log, clock: Clock) -> Callable[[int, int, int], Awaitable[Passed]]:
     """Return what a router's `Follower` reads with: rows of the log, through contract and stored results again."""
 
     async def read(after: int, upto: int, limit: int) -> Passed:
-        logged = await log.read(source.name, after, upto, limit)
+        logged = await log.read(eras.source, after, upto, limit)
         reached = logged[-1].position if len(logged) == limit else upto
-        results = await log.results([one.position for one in logged]) if source.keeps_results else {}
+        results = await log.results([one.position for one in logged]) if eras.keep_results else {}
         now = clock.wall()
-        events = [event for one in logged for event in _again(source, one, results, now)]
-        return Passed(source=source.name, after=after, upto=reached, events=tuple(events))
+        events = [event for one in logged for event in _again(eras.at(one.position), one, results, now)]
+        return Passed(source=eras.source, after=after, upto=reached, events=tuple(events))
 
     return read
 

@@ -14,42 +14,46 @@ from __future__ import annotations
 
 import os
 import random
-import ssl
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 import structlog
 import trio
 
-from actors import sender
-from actors.archiver import PLACES, Archiver
+from actors import fittings, sender
+from actors.alerts import Alerts
+from actors.archiver import PLACES, Archiver, Looks
 from actors.console import Console
 from actors.console.audit import Audit
 from actors.control import Control
+from actors.expiry import oldest_of
 from actors.follower import Follower
 from actors.functions import Runner
 from actors.maintenance import Maintenance
-from actors.operator import BY_OPERATOR, Operator
+from actors.operator import BY_OPERATOR, DISABLED, Operator
+from actors.ordering import Orderings, Way
 from actors.port import Outlets as SenderOutlets
 from actors.port import Port
 from actors.pulse import Pulse
 from actors.reader import Reader
 from actors.receiver import Receiver
 from actors.receiver.doors import Door
-from actors.receiver.intake import Intake, Terms
+from actors.receiver.intake import Intake
+from actors.replayer import Replayer
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
 from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
-from engine.messages import Passed, Report, Span, Stretch
+from engine.messages import Passed, Report, Span
 from engine.observe.latency import Histogram
-from engine.plan import DestinationPlan, Plan, SourcePlan
-from engine.plugin import Direct, Filed, Source
+from engine.plan import DestinationPlan, Plan, SourcePlan, SyncPlan
+from engine.plan.eras import Eras
+from engine.plugin import Direct, Source
+from engine.results import WindowState
 from engine.runtime.bell import Bell
-from engine.runtime.breaker import Breaker, Change, Thresholds
+from engine.runtime.breaker import Breaker, Change
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
 from engine.runtime.downtime import Downtime
@@ -57,12 +61,15 @@ from engine.runtime.gate import Gate
 from engine.runtime.lanes import Lanes
 from engine.runtime.limiter import Limiter
 from engine.runtime.mark import Mark
+from engine.runtime.pace import Paces
 from engine.runtime.room import Room
-from engine.runtime.supervisor import Child, ChildEvent, Supervisor
-from engine.runtime.tls import server_context
-from engine.store.base import Store
+from engine.runtime.supervisor import Child, Supervisor
+from engine.store.base import Progress, Store
 from engine.store.pages import Books
 from engine.store.start import Beginning
+from engine.store.switched import Switches
+from engine.store.tally import Work
+from engine.store.watermark import Watermark
 
 RAW_EVENTS = 4096
 """Events that wait for a validator, as bytes; beyond them it lags, and reads the log."""
@@ -104,42 +111,58 @@ class Tree:
         self.store = store
         self.clock = clock
         self.roll = roll
-        self.wires: list[tuple[str, str]] = []
         self.stages = {stage: Histogram() for stage in ("validated", "routed")}
         self.pulse = Pulse(clock)
         self.bell = Bell()
         self.places = Room(PLACES)
         self.books = Books(beginning.cursors.values(), beginning.progress.values())
-        self.reopened = {name: set(page.open) for name, page in beginning.progress.items()}
-        self.received = {name: Mark(store.last) for name in plan.sources}
-        self.judged = {name: Mark(beginning.cursor(name)) for name in plan.sources}
-        self.passed = {name: Mark(beginning.cursor(name)) for name in plan.sources}
-        self.routed = {name: Mark(page.high) for name, page in beginning.progress.items()}
-        self.gates = {name: Gate(shut=name in beginning.paused_syncs) for name in plan.syncs}
-        self.reports: Inbox[Report] = self._inbox("archiver", [*self._validators, *self._routers, *self._senders])
-        self.ports = {name: self._port(each) for name, each in plan.destinations.items()}
-        self.offers: dict[str, Inbox[Passed]] = {
-            name: self._inbox(f"router.{name}", [f"validator.{sync.source}"], DECODED_EVENTS, _events)
-            for name, sync in plan.syncs.items()
-        }
-        self.spans: dict[str, Inbox[Span]] = {
-            name: self._inbox(f"validator.{name}", [_feeder(name, each)], RAW_EVENTS, _events)
-            for name, each in plan.sources.items()
-        }
+        self.written = Watermark(0)
+        self.paces: dict[str, Paces] = {}
+        self.reports: Inbox[Report] = Inbox("archiver", REPORTS)
+        # By name; what stays over a reload is what has the same name.
+        self.ports: dict[str, Port] = {}
+        self.lanes: dict[str, Lanes[Work]] = {}
+        self.doors: dict[str, Door] = {}
+        self.received: dict[str, Mark] = {}
+        self.judged: dict[str, Mark] = {}
+        self.passed: dict[str, Mark] = {}
+        self.routed: dict[str, Mark] = {}
+        self.gates: dict[str, Gate] = {}
+        self.eras: dict[str, Eras] = {}
+        self.runners: dict[str, Runner] = {}
+        self.readers: dict[str, Reader] = {}
+        self.spans: dict[str, Inbox[Span]] = {}
+        self.offers: dict[str, Inbox[Passed]] = {}
+        self.fed: dict[str, list[Inbox[Passed]]] = {}
+        self.reopened: dict[str, set[tuple[int, str]]] = {}
+        self.known: dict[str, frozenset[str]] = {}
+        self.orderings = Orderings(self._way, self.bell, beginning.turns)
+        self.switches = Switches(beginning.disabled)
+        new_message_id = partial(fittings.new_id, random.SystemRandom())
+        self.intake = Intake(store, self.doors, beginning.seen, clock, new_message_id, fittings.terms(plan))
+        for name in plan.destinations:
+            self.add_destination(name)
+        for name, source in plan.sources.items():
+            eras = Eras(source, beginning.eras.get(name, ()))
+            self.add_source(eras, beginning.cursor(name), beginning.windows)
+        for name, page in beginning.progress.items():
+            self.add_sync(page, known=beginning.known.get(name, frozenset()))
+        for name in beginning.paused_syncs & self.gates.keys():
+            self.gates[name].close()
         for name in beginning.paused_destinations & self.ports.keys():
             self.ports[name].breaker.pause(BY_OPERATOR)
-        self.doors = {name: Door(each, self.spans[name], self.received[name]) for name, each in plan.sources.items()}
-        new_id = partial(_new_id, random.SystemRandom())
-        self.intake = Intake(store, self.doors, beginning.seen, clock, new_id, _terms(plan))
-        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, _tls(plan))
-        self.readers = self._made_readers()
+        self.intake.rekey()
+        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
+        self.replayer = Replayer(store, lambda: self.plan, self._free_for_due, partial(Runner, clock=clock), clock)
         self.operator = Operator(self)
+        self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)
         self.console = self._made_console(plan)
-        self.retry = Retry(store, {name: port.lanes for name, port in self.ports.items()}, self.bell, clock)
-        self.maintenance = Maintenance(store, beginning.retention, clock)
+        self.retry = Retry(store, self.lanes, self.bell, clock, self.orderings, self.reports)
+        expire = oldest_of(self.ports, self.operator.status) if plan.config.store.on_full == "archive_oldest" else None
+        self.maintenance = Maintenance(store, beginning.retention, clock, expire)
         store.on_due = lambda _destination: self.bell.ring()
-        self.runners = {name: Runner(each, clock, beginning.windows) for name, each in plan.sources.items()}
-        self.supervisor = Supervisor(self._children(), on_event=_tell)
+        store.on_moved = self.orderings.moved
+        self.supervisor = Supervisor(self._children(), on_event=fittings.tell)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop`, or until a trunk actor cannot be kept alive.
@@ -171,101 +194,163 @@ class Tree:
                 except Exception as error:  # noqa: BLE001 - foreign code, and nothing is left that it could harm
                     log.warning("destination.close_failed", destination=name, error=repr(error))
 
+    def add_destination(self, name: str) -> None:
+        """Open the lanes of a destination of the plan, with its pace and its state."""
+        plan = self.plan.destinations[name]
+        downtime = Downtime()
+        self.lanes[name] = Lanes(f"sender.{name}", LANE, (), LANE_PLACES)
+        self.ports[name] = Port(
+            lanes=self.lanes[name],
+            limiter=Limiter(plan.rate, plan.burst, self.clock),
+            breaker=Breaker(self.clock, fittings.thresholds(plan), partial(self._breaker_changed, name, downtime)),
+            downtime=downtime,
+            latency={},
+        )
+        if name in self.switches.destinations:
+            self.ports[name].breaker.pause(DISABLED)
+
+    def add_source(self, eras: Eras, cursor: int, windows: Iterable[WindowState], runner: Runner | None = None) -> None:
+        """Open the door of a source, and the channel into its validator, which has come to *cursor*."""
+        name, plan = eras.source, eras.now
+        self.eras[name] = eras
+        self.received[name] = Mark(self.store.last)
+        self.judged[name], self.passed[name] = Mark(cursor), Mark(cursor)
+        self.fed[name] = []
+        self.spans[name] = Inbox(f"validator.{name}", RAW_EVENTS, fittings.events_in)
+        self.runners[name] = runner or Runner(plan, self.clock, windows)
+        self.doors[name] = Door(plan, self.spans[name], self.received[name])
+        self.fit_reader(name)
+
+    def fit_reader(self, name: str) -> None:
+        """Let a source of the plan have its reader if its events lie in a file, else none."""
+        source = self.plan.sources[name]
+        self.readers.pop(name, None)
+        if plugin := fittings.file_plugin(source):
+            path = self.plan.loaded.folder / source.doorway.settings.path
+            self.readers[name] = Reader(self.doors[name], path, plugin(), self.intake)
+
+    def add_sync(self, page: Progress, known: frozenset[str] = frozenset()) -> None:
+        """Open the channel into a sync's router, which has come to *page*, and its lane to the destination."""
+        name, sync = page.sync, self.plan.syncs[page.sync]
+        self.routed[name] = Mark(page.high)
+        self.reopened[name], self.known[name] = set(page.open), known
+        self.gates[name] = Gate()
+        self.offers[name] = Inbox(f"router.{name}", DECODED_EVENTS, fittings.events_in)
+        self.fed[sync.source].append(self.offers[name])
+        self.lanes[sync.destination].add(name)
+        self.ports[sync.destination].latency[name] = Histogram()
+
+    def remove_sync(self, name: str, source: str, destination: str) -> None:
+        """Close what `add_sync` opened; its router has ended."""
+        self.orderings.by_sync.pop(name, None)
+        self.paces.pop(name, None)
+        self.fed[source].remove(self.offers.pop(name))
+        self.lanes[destination].remove(name)
+        self.ports[destination].latency.pop(name)
+        self.ports[destination].last_delivery.pop(name, None)
+        for by_name in (self.routed, self.reopened, self.known, self.gates):
+            by_name.pop(name)
+
+    def remove_source(self, name: str) -> None:
+        """Close what `add_source` opened; its validator has ended."""
+        self.runners.pop(name).kill()
+        for by_name in (self.eras, self.received, self.judged, self.passed, self.fed, self.spans, self.doors):
+            by_name.pop(name)
+        self.readers.pop(name, None)
+        self.books.cursors.pop(name, None)
+
+    def remove_destination(self, name: str) -> None:
+        """Close what `add_destination` opened; its sender has ended, and no sync goes there."""
+        del self.ports[name], self.lanes[name]
+
+    def _free_for_due(self) -> dict[str, int]:
+        """Return the places that each destination has for what is due."""
+        return {name: lanes[LANE].room.free for name, lanes in self.lanes.items()}
+
     def _children(self) -> list[Child]:
         """Return all actors, sink first: started left to right, stopped right to left."""
-        archiver = Child(
-            name="archiver",
-            start=self._archiver,
-            stop=self.reports.close,
-            inbox=self.reports,
-            drain=30.0,
-            essential=True,
-        )
-        maintenance = Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop)
-        senders = [
-            Child(name=f"sender.{name}", start=partial(self._sender, each), stop=self.ports[name].close, rank="senders")
-            for name, each in self.plan.destinations.items()
-        ]
-        retry = Child(name="retry", start=self.retry.run, stop=self.retry.stop, essential=True)
-        routers = [
+        reports = self.reports
+        drain = float(self.plan.config.receiver.drain)
+        return [
             Child(
-                name=f"router.{name}",
-                start=partial(self._router, name),
-                stop=inbox.close,
-                inbox=inbox,
-                drain=1.0,
-                rank="routers",
-            )
-            for name, inbox in self.offers.items()
+                name="archiver", start=self._archiver, stop=reports.close, inbox=reports, drain=30.0, essential=True
+            ),
+            Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop),
+            *map(self.sender, self.plan.destinations),
+            Child(name="replayer", start=self.replayer.run, stop=self.replayer.stop),
+            Child(name="retry", start=self.retry.run, stop=self.retry.stop, essential=True),
+            *map(self.router, self.offers),
+            *map(self.validator, self.plan.sources),
+            Child(name="receiver", start=self.receiver.run, stop=self.receiver.stop, drain=drain, essential=True),
+            *map(self.reader, self.readers),
+            Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop),
+            Child(name="alerts", start=self.alerts.run, stop=self.alerts.stop, drain=1.0),
+            Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0),
         ]
-        validators = [
-            Child(
-                name=f"validator.{name}",
-                start=partial(self._validator, name),
-                stop=inbox.close,
-                inbox=inbox,
-                essential=True,
-                rank="validators",
-            )
-            for name, inbox in self.spans.items()
-        ]
-        receiver = Child(
-            name="receiver",
-            start=self.receiver.run,
-            stop=self.receiver.stop,
-            drain=float(self.plan.config.receiver.drain),
-            essential=True,
+
+    def sender(self, name: str) -> Child:
+        """Return the actor of a destination of the plan."""
+        start = partial(self._sender, self.plan.destinations[name])
+        return Child(name=f"sender.{name}", start=start, stop=self.ports[name].close, rank="senders")
+
+    def router(self, name: str) -> Child:
+        """Return the actor of a sync of the plan."""
+        start, inbox = partial(self._router, self.plan.syncs[name]), self.offers[name]
+        return Child(name=f"router.{name}", start=start, stop=inbox.close, inbox=inbox, drain=1.0, rank="routers")
+
+    def validator(self, name: str) -> Child:
+        """Return the actor of a source of the plan."""
+        start, inbox = partial(self._validator, self.plan.sources[name]), self.spans[name]
+        return Child(
+            name=f"validator.{name}", start=start, stop=inbox.close, inbox=inbox, essential=True, rank="validators"
         )
-        readers = [
-            Child(name=f"reader.{name}", start=reader.run, stop=reader.stop) for name, reader in self.readers.items()
-        ]
-        pulse = Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop)
-        console = Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0)
-        return [archiver, maintenance, *senders, retry, *routers, *validators, receiver, *readers, pulse, console]
+
+    def reader(self, name: str) -> Child:
+        """Return the actor that reads a source's file."""
+        return Child(name=f"reader.{name}", start=self.readers[name].run, stop=self.readers[name].stop, rank="readers")
 
     async def _archiver(self) -> None:
-        await Archiver(self.reports, self.books, self.store, self.places, self.clock).run()
+        looks = Looks(written=self.written, paces=self.paces)
+        await Archiver(self.reports, self.books, self.store, self.places, self.clock, looks).run()
 
-    async def _validator(self, name: str) -> None:
-        source = self.plan.sources[name]
-        follower = Follower(
-            self.spans[name], self.received[name], self.judged[name], validator_reader(source, self.store)
-        )
-        routers = tuple(self.offers[sync.name] for sync in self.plan.syncs.values() if sync.source == name)
+    async def _validator(self, source: SourcePlan) -> None:
+        name = source.name
+        read = validator_reader(source, self.store)
+        follower = Follower(self.spans[name], self.received[name], self.judged[name], read)
         outlets = ValidatorOutlets(
-            archiver=self.reports, routers=routers, passed=self.passed[name], latency=self.stages["validated"]
+            archiver=self.reports,
+            routers=self.fed[name],
+            passed=self.passed[name],
+            latency=self.stages["validated"],
         )
         await Validator(source, self.store, follower, outlets, self.runners[name]).run()
 
-    async def _router(self, name: str) -> None:
-        sync = self.plan.syncs[name]
-        read = router_reader(self.plan.sources[sync.source], self.store, self.clock)
+    async def _router(self, sync: SyncPlan) -> None:
+        name = sync.name
+        read = router_reader(self.eras[sync.source], self.store, self.clock)
         follower = Follower(self.offers[name], self.passed[sync.source], self.routed[name], read)
-        lanes = self.ports[sync.destination].lanes
         outlets = RouterOutlets(
-            archiver=self.reports, lanes=lanes, gate=self.gates[name], latency=self.stages["routed"]
+            archiver=self.reports,
+            lanes=self.lanes[sync.destination],
+            gate=self.gates[name],
+            places=self.places,
+            ordering=self.orderings.router(sync),
+            off=partial(self.switches.off, sync),
+            latency=self.stages["routed"],
         )
-        await Router(sync, follower, outlets, self.clock, self.reopened[name]).run()
+        await Router(sync, follower, outlets, self.clock, self.reopened[name], self.known[name]).run()
 
     async def _sender(self, plan: DestinationPlan) -> None:
-        outlets = SenderOutlets(archiver=self.reports, places=self.places, bell=self.bell, log=self.store)
+        outlets = SenderOutlets(
+            archiver=self.reports, places=self.places, bell=self.bell, log=self.store, orderings=self.orderings
+        )
         await sender.Sender(plan, self.ports[plan.name], outlets, self.clock, self.roll).run()
 
-    def _port(self, plan: DestinationPlan) -> Port:
-        """Return what belongs to a destination: lanes from its routers and the retry scheduler, and its pace."""
-        syncs = [name for name, sync in self.plan.syncs.items() if sync.destination == plan.name]
-        self.wires += [(feeder, f"sender.{plan.name}") for feeder in ("retry", *(f"router.{name}" for name in syncs))]
-        downtime = Downtime()
-        thresholds = Thresholds(
-            consecutive=plan.breaker.failures, ratio=plan.breaker.ratio, probe_every=float(plan.breaker.probe)
-        )
-        return Port(
-            lanes=Lanes(f"sender.{plan.name}", LANE, syncs, LANE_PLACES),
-            limiter=Limiter(plan.rate, plan.burst, self.clock),
-            breaker=Breaker(self.clock, thresholds, partial(self._breaker_changed, plan.name, downtime)),
-            downtime=downtime,
-            latency={name: Histogram() for name in syncs},
-        )
+    def _way(self, name: str) -> Way | None:
+        """Return where a sync's deliveries go, or None if it is gone."""
+        sync = self.plan.syncs.get(name)
+        port = self.ports.get(sync.destination) if sync is not None and name in self.gates else None
+        return None if sync is None or port is None else Way(sync, port.lanes, port.breaker)
 
     def _breaker_changed(self, destination: str, downtime: Downtime, change: Change) -> None:
         now = self.clock.wall()
@@ -273,75 +358,15 @@ class Tree:
             downtime.end(now)
         else:
             downtime.begin(now)
+        self.orderings.changed()
         log.warning("destination.changed", destination=destination, **msgspec.structs.asdict(change))
 
-    def _made_readers(self) -> dict[str, Reader]:
-        """Return one for each source whose events lie in a file."""
-        folder = self.plan.loaded.folder
-        return {
-            name: Reader(self.doors[name], folder / each.doorway.settings.path, plugin(), self.intake)
-            for name, each in self.plan.sources.items()
-            if (plugin := _file_plugin(each))
-        }
+    @property
+    def wires(self) -> list[tuple[str, str]]:
+        """Return (feeder, fed) for every channel."""
+        return list(fittings.wires(self.plan))
 
     def _made_console(self, plan: Plan) -> Console:
         settings = plan.config.console
         control = Control(self.operator, msgspec.structs.replace(settings, token=None))
         return Console(self.operator, settings, Audit(self.store.meta), self.clock, os.urandom, control.answer)
-
-    def _inbox(
-        self, name: str, feeders: Iterable[str], size: int = REPORTS, weigh: Callable[[Any], int] | None = None
-    ) -> Inbox[Any]:
-        """Return a new channel into *name*, and note who feeds it."""
-        self.wires += [(feeder, name) for feeder in feeders]
-        return Inbox(name, size, weigh)
-
-    @property
-    def _validators(self) -> list[str]:
-        return [f"validator.{name}" for name in self.plan.sources]
-
-    @property
-    def _routers(self) -> list[str]:
-        return [f"router.{name}" for name in self.plan.syncs]
-
-    @property
-    def _senders(self) -> list[str]:
-        return [f"sender.{name}" for name in self.plan.destinations]
-
-
-def _events(stretch: Stretch) -> int:
-    """Return what a stretch weighs in an inbox; one without events still takes a place."""
-    return len(stretch.events) or 1
-
-
-def _terms(plan: Plan) -> Terms:
-    limits = plan.config.receiver.limits
-    return Terms(max_event=int(limits.event), deliver_after_commit=plan.config.deliver_after_commit)
-
-
-def _file_plugin(source: SourcePlan) -> type[Filed] | None:
-    """Return what makes events of a source's file, or None if it has none."""
-    kind: Any = source.doorway.kind
-    return kind if hasattr(kind, "item") else None
-
-
-def _feeder(name: str, source: SourcePlan) -> str:
-    """Return who feeds a source's validator."""
-    return f"reader.{name}" if _file_plugin(source) else "receiver"
-
-
-def _tls(plan: Plan) -> ssl.SSLContext | None:
-    """Return the receiver's certificate, or None if it speaks in the clear."""
-    tls = plan.config.receiver.tls
-    return None if tls is None else server_context(plan.loaded.folder / tls.cert, plan.loaded.folder / tls.key)
-
-
-def _new_id(chance: random.Random) -> str:
-    return f"{chance.getrandbits(128):032x}"
-
-
-def _tell(event: ChildEvent) -> None:
-    """Log what happened to a child; a death with its traceback."""
-    tell = {"died": log.error, "down": log.error, "restarting": log.warning, "cancelled": log.warning}
-    facts = {key: value for key, value in msgspec.structs.asdict(event).items() if value and key != "what"}
-    tell.get(event.what, log.debug)(f"actor.{event.what}", **facts)

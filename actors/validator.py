@@ -26,13 +26,13 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         archiver: fates of the source's stages; waits when full.
-        routers: one inbox per sync of the source; a full one lags.
+        routers: one inbox per sync of the source, as of now; a full one lags.
         passed: how far this validator has come; moved before the routers are offered anything.
         latency: from receipt to here, of each batch's first event.
     """
 
     archiver: Inbox[Any]
-    routers: tuple[Inbox[Passed], ...]
+    routers: Sequence[Inbox[Passed]]
     passed: Mark
     latency: Histogram = msgspec.field(default_factory=Histogram)
 
@@ -151,7 +151,8 @@ class Validator(Reader[Span]):
         self.follower.place.move(span.upto)
         self.outlets.passed.move(span.upto)
         for inbox in self.outlets.routers:
-            inbox.offer(passed)
+            if not inbox.closed:  # its router is being changed: the next one reads it from the log
+                inbox.offer(passed)
 
     async def _made(self, good: Good) -> tuple[list[Made], View]:
         """Return what became of each event up to the first that a function could not yet take, and what was counted.
@@ -171,7 +172,7 @@ class Validator(Reader[Span]):
             if result is None and self.source.has_functions:
                 break
             events = self.source.restored(logged, result) if result else self.source.events(logged, body)
-            derived = [fired for event in events for fired in view.count(event)]
+            derived = [fired for event in events if event.body for fired in view.count(event)]
             if derived and logged.position not in stored:
                 result = self.source.fired(logged, events, derived)
                 events = self.source.restored(logged, result)
@@ -189,10 +190,15 @@ class Validator(Reader[Span]):
 
     async def _transformed(self, good: Good, stored: dict[int, Result]) -> dict[int, Result]:
         """Return what the functions make of the events that have no result."""
-        fresh = [(logged, body) for logged, body in good if logged.position not in stored]
-        if not fresh or not self.source.has_functions:
+        if not self.source.has_functions:
             return {}
-        return {result.position: result for result in await self.runner.run(fresh)}
+        fresh = [(logged, body) for logged, body in good if logged.position not in stored and body]
+        # What was erased before its functions ran has nothing that they could be shown.
+        dropped = {
+            logged.position: Result(position=logged.position, outcome="dropped") for logged, body in good if not body
+        }
+        run = await self.runner.run(fresh) if fresh else []
+        return dropped | {result.position: result for result in run}
 
     async def _keep(self, made: list[Result]) -> None:
         """Hand results to the writer; wait for them only if something was derived."""

@@ -94,18 +94,29 @@ class Intake:
         self._new_id = new_id
         self._max_event = terms.max_event
         self._late = terms.deliver_after_commit
-        self._keys = {str(key): door for door in doors.values() for key in door.plan.write_keys}
-        self._quotas = {
-            str(key): Quota(door.plan.doorway.quota, clock)
-            for door in doors.values()
-            for key in door.plan.write_keys
-            if door.plan.doorway.quota is not None
-        }
+        self._keys: dict[str, Door] = {}
+        self._quotas: dict[str, Quota] = {}
+        self.rekey()
         self._decode = msgspec.json.Decoder().decode
         self._awaiting: list[tuple[int, int, Done]] = []
         self._speakers: list[Callable[[], None]] = []
         store.on_commit = self._speak
         self._tickets = itertools.count()
+
+    def keep_to(self, terms: Terms) -> None:
+        """Keep to other *terms* from now on."""
+        self._max_event = terms.max_event
+        self._late = terms.deliver_after_commit
+
+    def rekey(self) -> None:
+        """Learn which write keys open which door as of now, and their quotas; what of a quota is used up stays so."""
+        self._keys = {str(key): door for door in self.doors.values() for key in door.plan.write_keys}
+        kept = self._quotas
+        self._quotas = {
+            key: own if (own := kept.get(key)) is not None and own.rate == quota else Quota(quota, self.clock)
+            for key, door in self._keys.items()
+            if (quota := door.plan.doorway.quota) is not None
+        }
 
     def door_for(self, write_key: str | None) -> Door | None:
         """Return what *write_key* opens, or None."""

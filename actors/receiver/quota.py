@@ -17,10 +17,10 @@ class Quota:
         clock: whose monotonic time counts.
     """
 
-    __slots__ = ("_clock", "_free_at", "_rate")
+    __slots__ = ("_clock", "_free_at", "rate")
 
     def __init__(self, rate: float, clock: Clock) -> None:
-        self._rate = rate
+        self.rate = rate
         self._clock = clock
         self._free_at = -math.inf
 
@@ -30,5 +30,5 @@ class Quota:
         if self._free_at > now:
             return self._free_at - now
         # What is unused is kept for one second: then a key that was quiet may bring a second's worth at once.
-        self._free_at = max(self._free_at, now - 1.0) + events / self._rate
+        self._free_at = max(self._free_at, now - 1.0) + events / self.rate
         return 0.0

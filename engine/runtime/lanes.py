@@ -58,6 +58,9 @@ class Lanes(Generic[T]):
         self._hand: dict[int, tuple[Lane[T], list[T]]] = {}
         self._takers = ParkingLot()
         self._lingering = ParkingLot()
+        self._watching = ParkingLot()
+        self._dismissed = False
+        self._capacity = capacity
 
     def __getitem__(self, name: str) -> Lane[T]:
         """Return the lane of that name."""
@@ -103,17 +106,17 @@ class Lanes(Generic[T]):
         """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
 
         Raises:
-            Closed: closed, and nothing waits.
+            Closed: closed, and nothing waits; or `dismiss` was called.
         """
-        while not self.waiting:
-            if self.closed:
+        while not self.waiting or self._dismissed:
+            if self.closed or self._dismissed:
                 raise Closed(self.name)
             await self._takers.park()
 
     async def gather(self, most: int, seconds: float) -> None:
         """Give what waits up to *seconds* to become *most* items; a closed one gathers nothing more."""
         with trio.move_on_after(seconds):
-            while self.waiting < most and not self.closed:
+            while self.waiting < most and not self.closed and not self._dismissed:
                 await self._lingering.park()
 
     def pick(
@@ -159,6 +162,8 @@ class Lanes(Generic[T]):
             settled = set(map(id, items))
             self._hand[hand] = (lane, [item for item in picked if id(item) not in settled])
         lane.give_back(gone)
+        if self._watching:
+            self._watching.unpark_all()
 
     def prefer_others(self) -> None:
         """Let the next turn be another lane's than the first's, if any other has items."""
@@ -171,14 +176,41 @@ class Lanes(Generic[T]):
             self.done(hand)
         return left
 
-    def drop(self) -> list[T]:
-        """Return all that waits, and let go of it."""
-        dropped: list[T] = []
+    def add(self, name: str) -> None:
+        """Open one more lane, beside the first."""
+        lane: Lane[T] = Lane(name, self._capacity)
+        self._lanes[name] = lane
+        self._others.append(lane)
+
+    def remove(self, name: str) -> None:
+        """Close a lane that nobody feeds any more; what waits in it is gone, what is in hand is not."""
+        self._others.remove(self._lanes.pop(name))
+
+    def take_out(self, where: Callable[[T], bool]) -> list[T]:
+        """Return what waits in any lane and is so, and let go of it."""
+        taken: list[T] = []
         for lane in self._lanes.values():
-            dropped.extend(lane.items)
-            lane.give_back(len(lane.items))
-            lane.items.clear()
-        return dropped
+            own = [item for item in lane.items if where(item)]
+            if own:
+                lane.items = deque(item for item in lane.items if not where(item))
+                lane.give_back(len(own))
+                taken += own
+        return taken
+
+    async def rid_of(self, where: Callable[[T], bool]) -> None:
+        """Wait until nothing that is so is in hand."""
+        while any(where(item) for _, items in self._hand.values() for item in items):
+            await self._watching.park()
+
+    def dismiss(self) -> None:
+        """Let nobody pick any more, so that another receiver can take over; what waits stays, and more may come."""
+        self._dismissed = True
+        self._takers.unpark_all()
+        self._lingering.unpark_all()
+
+    def recall(self) -> None:
+        """Let the next receiver pick."""
+        self._dismissed = False
 
     def close(self) -> None:
         """Let nothing more in; what waits can still be picked."""

@@ -83,6 +83,15 @@ class Limiter:
             self._paused_from = now
         self._paused_until = moment
 
+    def adjust(self, rate: float | None, burst: float) -> None:
+        """Keep to another *rate* and *burst* from now on; who waits is measured by them, and a pause stays."""
+        if self._rate is not None and rate is not None:  # a debt is paid in tokens, not in seconds
+            now = self._clock.monotonic()
+            self._full_at = now + max(0.0, self._full_at - now) * self._rate / rate
+        self._rate = rate
+        self._burst = burst
+        self._naps.cut()
+
     def resume(self) -> None:
         """End a pause now."""
         now = self._clock.monotonic()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from engine.messages import State
 from engine.results import WindowState
 from engine.store.base import Change, Cursor, Progress, Retention, Selection, Store
+from engine.store.order import Queued
 from engine.store.seen import Seen
+from engine.store.switched import Named, read_switches
 
 ADDRESSES = "addresses"
 """The Meta key of where each sync went when an engine last started: "source sync" to destination, as JSON."""
@@ -32,12 +35,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         sync, source: who it is.
         destination: where it goes today; what waited for another one goes there too.
         start: where it begins if it is new: ``latest``, ``earliest``, or epoch seconds.
+        was: the name it had, or "".
     """
 
     sync: str
     source: str
     destination: str
     start: str | float
+    was: str = ""
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,10 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
         progress: by sync, one for each of the plan.
         removed: ledger rows that were archived because their sync is gone.
         windows: what windows had counted, as of the cursors.
+        turns: what waits in the ledger and holds up others of its key, or waits for its turn.
+        disabled: what an operator disabled.
+        eras: by source, former plans that a sync may still have to read with: see `engine.plan.eras`.
+        known: by sync, event types that the former plan had: see `actors.router`.
     """
 
     cursors: dict[str, Cursor]
@@ -58,10 +67,28 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention
     removed: int = 0
     windows: tuple[WindowState, ...] = ()
+    turns: tuple[Queued, ...] = ()
+    disabled: Named = Named()
+    eras: Mapping[str, Sequence[tuple[int, Any]]] = {}
+    known: Mapping[str, frozenset[str]] = {}
 
     def cursor(self, source: str) -> int:
         """Return how far a source's validator had come; 0 if it never ran."""
         return self.cursors[source].position if source in self.cursors else 0
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """How the store was made to fit the syncs of today.
+
+    Attributes:
+        progress: by sync, one for each.
+        names: former name to the name of today, of those that were renamed now.
+        removed: ledger rows that were archived because their sync is gone.
+    """
+
+    progress: dict[str, Progress]
+    names: dict[str, str]
+    removed: int
 
 
 async def begin(
@@ -73,12 +100,44 @@ async def begin(
     leaves its waiting deliveries in the archive, reason ``sync_removed``. A source that is not in *sources* any more
     has nobody to go to: it holds the log back no longer.
     """
+    wishes = list(wishes)
+    fitted = await fit(store, wishes, sources, now)
+    await _hasten(store, now)
+    stored = await store.meta.get(PAUSED)
+    paused = msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
+    seen.rebuild(await store.accepted(now - seen.window, seen.max), now)
+    return Beginning(
+        cursors={cursor.source: cursor for cursor in await store.meta.cursors()},
+        progress=fitted.progress,
+        paused_syncs=frozenset(fitted.names.get(name, name) for name in paused.syncs),
+        paused_destinations=frozenset(paused.destinations),
+        seen=seen,
+        retention=retention,
+        removed=fitted.removed,
+        windows=tuple(await store.meta.windows()),
+        turns=tuple(await store.turns()),
+        disabled=await read_switches(store.meta),
+    )
+
+
+async def fit(store: Store, wishes: Iterable[Wish], sources: Collection[str], now: float) -> Fitted:
+    """Make the store fit *wishes*, which are all syncs there are, and *sources*; for `begin`, and for a reload.
+
+    Nobody may write the progress of a sync that is gone, renamed or new meanwhile, nor have a delivery of it in hand.
+    After a crash in the middle it is done again.
+    """
     known = {(page.sync, page.source): page for page in await store.meta.progress()}
     wanted = {(wish.sync, wish.source): wish for wish in wishes}
+    names: dict[str, str] = {}
+    for key, wish in wanted.items():
+        former = (wish.was, wish.source)
+        if key not in known and former in known and former not in wanted:
+            await store.meta.rename(*former, wish.sync)
+            known[key] = msgspec.structs.replace(known.pop(former), sync=wish.sync)
+            names[wish.was] = wish.sync
     gone = [page for key, page in known.items() if key not in wanted]
     removed = await store.meta.forget(gone, "sync_removed", now) if gone else 0
     await _readdress(store, wanted.values())
-    await _hasten(store, now)
     progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
     over = tuple(
@@ -88,19 +147,7 @@ async def begin(
     )
     if fresh or over:
         await store.commit(Change(progress=fresh, cursors=over))
-    stored = await store.meta.get(PAUSED)
-    paused = msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
-    seen.rebuild(await store.accepted(now - seen.window, seen.max), now)
-    return Beginning(
-        cursors={cursor.source: cursor for cursor in await store.meta.cursors()},
-        progress=progress,
-        paused_syncs=frozenset(paused.syncs),
-        paused_destinations=frozenset(paused.destinations),
-        seen=seen,
-        retention=retention,
-        removed=removed,
-        windows=tuple(await store.meta.windows()),
-    )
+    return Fitted(progress=progress, names=names, removed=removed)
 
 
 async def _readdress(store: Store, wishes: Iterable[Wish]) -> None:
@@ -110,6 +157,10 @@ async def _readdress(store: Store, wishes: Iterable[Wish]) -> None:
     """
     stored = await store.meta.get(ADDRESSES)
     before: dict[str, str] = msgspec.json.decode(stored[0], type=dict[str, str]) if stored else {}
+    wishes = list(wishes)
+    for wish in wishes:
+        if wish.was and f"{wish.source} {wish.was}" in before:
+            before.setdefault(f"{wish.source} {wish.sync}", before[f"{wish.source} {wish.was}"])
     after = before | {f"{wish.source} {wish.sync}": wish.destination for wish in wishes}
     if after == before:
         return
