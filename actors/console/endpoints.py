@@ -19,6 +19,7 @@ from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncS
 from engine.plan.explained import Explained
 from engine.plan.tracing import Traced
 from engine.store.base import Selection
+from engine.store.erasing import Erasure
 from engine.store.replays import Replay, Replays, Wish
 
 KINDS: Final = {"syncs": "sync", "destinations": "destination", "sources": "source"}
@@ -123,6 +124,10 @@ async def _trace(asked: Asked) -> tuple[Traced, ...]:
     return await asked.operator.trace(asked.path["message_id"])
 
 
+async def _erase(asked: Asked) -> Erasure:
+    return await asked.operator.erase(asked.body)
+
+
 async def _discard(asked: Asked) -> Counted:
     return Counted(count=await asked.operator.discard(asked.body))
 
@@ -165,6 +170,7 @@ ENDPOINTS: Final = (
         reads=True,
     ),
     _get("/trace/{message_id}", "The way of an event, to every attempt", _trace, tuple[Traced, ...]),
+    _post("/erase", "Erase a user, a step further; ask until it is done", _erase, Erasure, Erasure),
     _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
     Endpoint(
         method="POST",

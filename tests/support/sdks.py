@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from tests.support.house import ROOT
 
 HERE = ROOT / "tests/sdk"
+CONSOLE = ROOT / "tests/console"
 KEPT = ROOT / ".ci/sdk"
 NODE = 20
 """The oldest major version of Node that the SDKs run on."""
@@ -28,12 +30,24 @@ def python() -> Path:
 
 def modules() -> Path:
     """Return a folder with the SDKs for Node and browsers in its node_modules; skip without Node."""
+    _need_node()
+    return _kept("node", [HERE / "package.json", HERE / "package-lock.json"], _install)
+
+
+def _need_node() -> None:
     if shutil.which("npm") is None or (found := _node()) < NODE:
         told = f"Node {NODE} or newer is needed, with npm; " + (
             f"here is {found}" if shutil.which("npm") else "none here"
         )
         pytest.skip(told)
-    return _kept("node", [HERE / "package.json", HERE / "package-lock.json"], _install)
+
+
+def axe() -> str:
+    """Return axe-core, as a script for a page; skip without Node."""
+    _need_node()
+    locks = [CONSOLE / "package.json", CONSOLE / "package-lock.json"]
+    folder = _kept("console", locks, partial(_install, here=CONSOLE))
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
 
 
 def _node() -> int:
@@ -61,9 +75,9 @@ def _make_venv(folder: Path) -> None:
     _run(*pip, "--require-hashes", "-r", HERE / "requirements.lock", cwd=folder)
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, here: Path = HERE) -> None:
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, folder)
+        shutil.copy(here / name, folder)
     _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
 
 
