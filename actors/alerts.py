@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from ssl import SSLContext
 
@@ -26,6 +25,9 @@ TIMEOUT = 10.0
 """Seconds for one post."""
 LONGEST = 300.0
 """Seconds between two tries to post, at most; the wait doubles from ``every``."""
+
+UNWANTED = 60.0
+"""Seconds until it is looked whether somebody wants alerts since a reload, if nobody did."""
 
 log = structlog.get_logger()
 
@@ -62,11 +64,11 @@ class Alerts:
         self._stopping = False
 
     async def run(self) -> None:
-        """Look and tell until told to stop; sleeps while nobody wants alerts."""
+        """Look and tell until told to stop; only its settings are looked at while nobody wants alerts."""
         self._told = await self._read()
         while not self._stopping:
             settings = self.settings()
-            await self._bell.wait(math.inf if settings is None else self._pause(settings))
+            await self._bell.wait(UNWANTED if settings is None else self._pause(settings))
             settings = self.settings()
             if settings is not None and not self._stopping:
                 await self._look(settings)
@@ -74,10 +76,6 @@ class Alerts:
     def stop(self) -> None:
         """Look no more."""
         self._stopping = True
-        self._bell.ring()
-
-    def changed(self) -> None:
-        """Look now: the settings may be others."""
         self._bell.ring()
 
     def _pause(self, settings: Settings) -> float:

@@ -81,7 +81,8 @@ class Told:
         if self.settings is None:
             return None
         url = Secret(f"http://127.0.0.1:{self.ops.peer.port}/ops")
-        return Settings(**({"url": url, "allow_private": True, "every": Wait("10ms")} | self.settings))
+        usual: dict[str, Any] = {"url": url, "allow_private": True, "every": Wait("10ms")}
+        return Settings(**(usual | self.settings))
 
     async def _status(self) -> Status:
         self.used += 1
@@ -187,7 +188,6 @@ async def test_a_private_address_is_not_posted_to_unless_allowed(nursery, ops, s
     await told.looked(2)
     assert ops.peer.connections == 0
     told.settings = {}
-    told.alerts.changed()
 
     assert (await ops.told())["alert"] == "destination_down"
 
