@@ -16,6 +16,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "redact": "plugins.functions.redact:Redact",
         "rename": "plugins.functions.rename:Rename",
         "sample": "plugins.functions.sample:Sample",
+        "user_agent": "plugins.functions.user_agent:UserAgent",
     },
     "sources": {
         "file": "plugins.sources.file:File",

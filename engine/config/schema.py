@@ -88,7 +88,7 @@ class Retention(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     age: Duration = Duration("3d")
     """Older log rows may go, unless something still waits for them."""
     size: Size = Size("20 GiB")
-    """Above it the oldest may go."""
+    """Above it the oldest may go; the archive has a size of its own."""
 
 
 class Archive(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,6 +113,9 @@ class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When archived deliveries may go."""
     reserve: Size = Size("64 MiB")
     """Disk held back: events are refused when only it is left, so that outcomes can still be written."""
+    on_full: Literal["refuse", "archive_oldest"] = "refuse"
+    """When what waits for destinations takes more than retention's `size`: refuse events, or archive what waits longest
+    with the reason ``expired``."""
 
 
 class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -183,7 +186,7 @@ class Function(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """
 
     type: str = ""
-    """A built-in one, ``redact``, ``lists``, ``sample`` or ``rename``, or one that is installed; instead of `file`."""
+    """``redact``, ``lists``, ``sample``, ``user_agent``, ``rename``, or one that is installed; instead of `file`."""
     file: str = ""
     """Python with ``transform_events(events)``, or JavaScript with ``transformEvents(events)``."""
     isolation: Literal["process", "inline"] = "process"
