@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.debugged import hits, look
+from actors.erasing import erase
 from actors.overview import inside, overview, reading
 from actors.rehearsal import rehearse
 from actors.tapped import Looker
+from engine.errors import HeadraceError
 from engine.observe.metrics import exposition
 from engine.observe.sampling import Reading
 from engine.observe.shown import Looking, Looks, Page, Tapping
 from engine.observe.status import Status
 from engine.plan import Plan
 from engine.plan.explained import Explained
+from engine.plan.replaying import Then
+from engine.plan.tracing import Traced, trace
 from engine.store.base import Selection
+from engine.store.erasing import Erasure
+from engine.store.replays import Replay, Replays, Wish
 from engine.store.start import Paused, keep_paused
+from engine.store.switched import keep_switches
 
 if TYPE_CHECKING:
     from actors.tree import Tree
 
 BY_OPERATOR = "paused by an operator"
+DISABLED = "disabled by an operator"
 
 
 class Operator:
@@ -66,11 +74,44 @@ class Operator:
         if kind == "syncs" and name in self.tree.gates:
             self.tree.gates[name].open()
         elif kind == "destinations" and name in self.tree.ports:
-            self.tree.ports[name].breaker.resume()
+            self.tree.ports[name].breaker.resume(BY_OPERATOR)
             self.tree.ports[name].breaker.probe_now()
         else:
             return False
         await self._keep_paused()
+        return True
+
+    async def disable(self, kind: str, name: str) -> bool:
+        """Filter all further events of one of ``syncs`` or ``destinations``, reason ``disabled``; whether there is one.
+
+        It holds until `enable`, also over a restart and a reload. What a sync made before is still sent; what waits for
+        a destination waits.
+        """
+        return await self._switch(kind, name, off=True)
+
+    async def enable(self, kind: str, name: str) -> bool:
+        """Let further events through again; return whether there is such a one.
+
+        Raises:
+            HeadraceError: the configuration disables it, and nothing here can change that.
+        """
+        sync = self.tree.plan.syncs.get(name) if kind == "syncs" else None
+        if sync is not None and not sync.enabled:
+            raise HeadraceError(
+                f"sync '{name}' is disabled in config.toml\n    take enabled = false out there, and reload"
+            )
+        return await self._switch(kind, name, off=False)
+
+    async def _switch(self, kind: str, name: str, *, off: bool) -> bool:
+        known = {"syncs": self.tree.gates.keys(), "destinations": self.tree.ports.keys()}
+        if kind not in known or name not in known[kind]:
+            return False
+        self.tree.switches.turn(kind, name, off=off)
+        if kind == "destinations":
+            breaker = self.tree.ports[name].breaker
+            breaker.pause(DISABLED) if off else breaker.resume(DISABLED)
+        async with self._pausing:
+            await keep_switches(self.tree.store.meta, self.tree.switches.named())
         return True
 
     async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
@@ -117,6 +158,42 @@ class Operator:
         """Send archived and waiting deliveries again, with their payloads as they are; return how many."""
         return await self.tree.store.ledger.retry(selection, self.tree.clock.wall())
 
+    async def replay(self, wish: Wish) -> Replay:
+        """Begin to send entries or events through the plan again, and return what was begun.
+
+        Raises:
+            Refused: it means nothing, or the same is running.
+        """
+        return await self.tree.replayer.begin(wish)
+
+    async def count_replay(self, replay: Replay) -> Replay:
+        """Return what a replay would do, counted a little further; nothing is sent. Ask until its state is ``done``.
+
+        Raises:
+            Refused: it means nothing.
+        """
+        return await self.tree.replayer.count(replay)
+
+    async def stop_replay(self, number: int) -> Replay | None:
+        """End a replay where it stands; None if there is none of that number."""
+        return await self.tree.replayer.end(number)
+
+    async def replays(self) -> Replays:
+        """Return the replays that run or ended lately."""
+        return await self.tree.replayer.known()
+
+    async def trace(self, message_id: str) -> tuple[Traced, ...]:
+        """Return the way of each event of that messageId that the log still has."""
+        tree = self.tree
+        then = Then(tree.store, tree.plan, tree.plan.registry, trio.to_thread.run_sync)
+        places = await tree.store.history.located(message_id)
+        found = [await trace(await tree.store.history.facts(at), tree.plan, then, tree.clock.wall()) for at in places]
+        return tuple(one for one in found if one is not None)
+
+    async def erase(self, erasure: Erasure) -> Erasure:
+        """Make the next step of erasing one user, and return how far it is; ask until its state is ``done``."""
+        return await erase(self.tree, erasure)
+
     async def discard(self, selection: Selection) -> int:
         """End archived and waiting deliveries for good; return how many. One in flight may still arrive."""
         return await self.tree.store.ledger.discard(selection, self.tree.clock.wall())
@@ -124,5 +201,5 @@ class Operator:
     async def _keep_paused(self) -> None:
         async with self._pausing:  # one after the other, each with what holds then: the last one stays
             syncs = tuple(name for name, gate in self.tree.gates.items() if gate.shut)
-            destinations = tuple(name for name, port in self.tree.ports.items() if port.breaker.state == "paused")
+            destinations = tuple(name for name, port in self.tree.ports.items() if port.breaker.paused_for(BY_OPERATOR))
             await keep_paused(self.tree.store, Paused(syncs=syncs, destinations=destinations))

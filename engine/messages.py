@@ -26,6 +26,7 @@ class Envelope(Message, frozen=True, kw_only=True, tag_field="kind", omit_defaul
         ip: the client's address, for browser events only.
         context: the batch's own ``context``; an item's keys win.
         integrations: the batch's own ``integrations``; an item's keys win.
+        erased: what had become at its source of an event that was erased since: ``passed`` or ``blocked``.
     """
 
     message_id: str
@@ -34,6 +35,7 @@ class Envelope(Message, frozen=True, kw_only=True, tag_field="kind", omit_defaul
     ip: str | None = None
     context: dict[str, Any] | None = None
     integrations: dict[str, Any] | None = None
+    erased: str = ""
 
 
 class Logged(Message, frozen=True, kw_only=True):

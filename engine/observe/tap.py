@@ -6,12 +6,12 @@ A hand-over costs one ``extend``: what became of an event behind the door is fou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import trio
 
-from engine.messages import Logged
+from engine.messages import Envelope, Logged
 
 KEPT = 500
 """Events kept per source."""
@@ -62,6 +62,16 @@ class Tap:
         start = first - oldest
         kept = list(self._kept)[start : start + limit]
         return max(0, oldest - after - 1), list(enumerate(kept, first))
+
+    def erase(self, positions: Collection[int]) -> int:
+        """Forget what is kept of the events at these positions; return how many there were."""
+        gone = 0
+        for place, one in enumerate(self._kept):
+            if isinstance(one, Logged) and one.position in positions:
+                envelope = Envelope(message_id="", received_at=one.envelope.received_at, erased="passed")
+                self._kept[place] = Logged(position=one.position, source=one.source, raw=b"", envelope=envelope)
+                gone += 1
+        return gone
 
     async def wait(self, after: int, seconds: float) -> None:
         """Return when there is more than *after*, or after *seconds*."""

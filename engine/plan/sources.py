@@ -100,6 +100,8 @@ class SourcePlan:
             now: epoch seconds.
             note: called with what the event broke, of the contract and of the one that is tried out.
         """
+        if not logged.raw:
+            return self._erased(logged, now)
         try:
             body = normalise(_decode(logged.raw), logged.envelope)
             if note and self.shadow:
@@ -155,7 +157,7 @@ class SourcePlan:
             Event(
                 position=logged.position,
                 n=n,
-                message_id=body["messageId"],
+                message_id=body.get("messageId", ""),  # what was erased has none
                 received_at=logged.envelope.received_at,
                 body=body,
             )
@@ -167,6 +169,12 @@ class SourcePlan:
         what = result.error.rpartition("\n")[2]
         error = f"a function of source '{self.name}' failed: {what}\nmend the function, then replay the event"
         return self._trouble(logged, Stage.FUNCTION, now, reason=result.reason, error=error, trace=result.error)
+
+    def _erased(self, logged: Logged, now: float) -> dict[str, Any] | Trouble:
+        """Return what is left of an erased event: nothing, which every sync filters; or that it was blocked."""
+        if logged.envelope.erased != "blocked":
+            return {}
+        return self._trouble(logged, Stage.CONTRACT, now, state=State.BLOCKED, reason="erased", error="it was erased")
 
     def _blocked(self, logged: Logged, checked: Checked, now: float) -> Trouble:
         return self._trouble(

@@ -105,6 +105,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _NO_EVENT_TYPE = Route(reason="no_event_type")
 _DISABLED = Route(reason="disabled")
+_ERASED = Route(reason="erased")
 _WITHHELD = {reason: Route(reason=reason) for reason in (consent.CONSENT, consent.INTEGRATIONS)}
 
 
@@ -157,6 +158,8 @@ class SyncPlan:
             event: from this sync's source.
             now: epoch seconds.
         """
+        if not event.body:
+            return _ERASED
         if self.demands is not None and self.enabled:
             return self._permitted(event, now, self.demands)
         if self._takes_all:

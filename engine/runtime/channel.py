@@ -183,6 +183,11 @@ class Inbox(Generic[M]):
         self._hand.append(message)
 
     @property
+    def held(self) -> tuple[M, ...]:
+        """What is in hand."""
+        return tuple(self._hand)
+
+    @property
     def waiting(self) -> int:
         """Messages that `take` would return without waiting."""
         return len(self._waiting) + len(self._again)
@@ -260,6 +265,12 @@ class Inbox(Generic[M]):
         self._again.clear()
         self._alone = 0
         return left
+
+    def forget(self) -> None:
+        """Let go of all that waits and was never taken: for messages that can be read elsewhere."""
+        self._waiting.clear()
+        self._weight = 0
+        self._senders.unpark_all()
 
     def statistics(self) -> Stats:
         """Return the inbox in numbers, as of now."""

@@ -20,6 +20,7 @@ from engine.store.selection import Selection as Selection  # noqa: PLC0414 - par
 from engine.violated import Violated, Wanted
 
 if TYPE_CHECKING:
+    from engine.store.erasing import Eraser
     from engine.store.history import History
 
 Done = Callable[[BaseException | None], None]
@@ -372,6 +373,7 @@ class Store(Log, Queue, Protocol):
     meta: Meta
     violations: Violations
     history: History
+    eraser: Eraser
 
     def usage(self) -> Usage:
         """Return how full the store was when it last looked: at open, after each `commit`, each ~1,000 log rows."""

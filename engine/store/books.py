@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -80,6 +80,15 @@ class Fold:
         if now is None or now.state is not State.RETRYING:
             self.write(trouble)
 
+    def erase(self, row_id: str, sync: str, now: Standing | None) -> None:
+        """Let a delivery be forgotten, whether it has a row or was about to get one; what was discarded stays so."""
+        self._after[row_id] = None
+        if not sync or (now is not None and now.state is State.DISCARDED):
+            return
+        if now is not None and now.state is State.ARCHIVED:
+            self.add(f"sync:{sync}", State.ARCHIVED.value, -1)
+        self.add(f"sync:{sync}", "erased", 1)
+
     def end(self, row_id: str) -> None:
         """Let a row of the source's stages go: no count follows these."""
         now = self._now(row_id)
@@ -150,19 +159,25 @@ def concerned(change: Change) -> list[str]:
     )
 
 
-def decide(change: Change, good: tuple[bool, ...], before: Mapping[str, Standing]) -> Effect:
+def decide(
+    change: Change, good: tuple[bool, ...], before: Mapping[str, Standing], buried: Collection[int] = ()
+) -> Effect:
     """Return what *change* does.
 
     Args:
         change: troubles are written before claims are settled.
         good: for each settle, whether its token was the claim's when the change was handed over.
         before: the `concerned` rows that exist.
+        buried: positions of the change's troubles whose events are erased: those get no row.
     """
     fold = Fold(before)
     for (scope, name), much in change.counts.items():
         fold.add(scope, name, much)
     for trouble in change.troubles:
-        fold.write(trouble)
+        if trouble.position in buried:
+            fold.erase(trouble.id, trouble.sync, before.get(trouble.id))
+        else:
+            fold.write(trouble)
     for trouble in change.again:
         fold.again(trouble)
     for row_id in change.ended:
@@ -235,6 +250,15 @@ def rewritten(troubles: Iterable[Trouble], rule: Callable[[Trouble], Trouble | N
         after = rule(trouble)
         if after is not None:
             fold.write(after)
+    return fold.effect()
+
+
+def erased(troubles: Iterable[Trouble]) -> Effect:
+    """Return what it does to forget these rows."""
+    before = {trouble.id: standing(trouble) for trouble in troubles}
+    fold = Fold(before)
+    for row_id, row in before.items():
+        fold.erase(row_id, row.sync, row)
     return fold.effect()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -45,6 +45,11 @@ class Contents:
         """
         if self.closed:
             raise StoreError("the store is closed")
+
+    def buried(self, troubles: Iterable[Trouble]) -> set[int]:
+        """Return the positions of these rows whose events are erased."""
+        positions = {trouble.position for trouble in troubles} & self.events.keys()
+        return {position for position in positions if not self.events[position].raw}
 
     def revision(self, key: str) -> int:
         """Return a fact's revision, 0 if there is none."""

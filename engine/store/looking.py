@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -59,12 +59,9 @@ def made_ids(result: Result) -> Iterator[str]:
 
 def has_id(logged: Logged, result: Result | None, message_id: str) -> bool:
     """Return whether the event, or something made of it, has that messageId."""
+    if not message_id:  # what was erased has none
+        return False
     return logged.envelope.message_id == message_id or (result is not None and message_id in made_ids(result))
-
-
-def needles(who: Who) -> Sequence[bytes]:
-    """Return what a user's value may look like in bytes, for those who search bytes."""
-    return (_bare(who[1]),)
 
 
 def _bare(value: str) -> bytes:

@@ -29,6 +29,8 @@ from engine.store.base import (
     Waiting,
 )
 from engine.store.contents import Contents
+from engine.store.erasing import Eraser
+from engine.store.forgetting import MemoryEraser
 from engine.store.history import History
 from engine.store.order import Moved, Queued
 from engine.store.past import MemoryHistory
@@ -185,6 +187,7 @@ class MemoryStore:
         self._violated = MemoryViolations()
         self.violations: Violations = self._violated
         self.history: History = MemoryHistory(self._contents)
+        self.eraser: Eraser = MemoryEraser(self._contents, self._violated)
         room.look(0)
 
     @property
@@ -310,12 +313,9 @@ class MemoryStore:
         contents.open()
         books.check(change)
         good = tuple([contents.due.end(settle.id, settle.token) is not None for settle in change.settles])
-        before = {
-            trouble_id: books.standing(contents.troubles[trouble_id])
-            for trouble_id in books.concerned(change)
-            if trouble_id in contents.troubles
-        }
-        effect = books.decide(change, good, before)
+        known = contents.troubles
+        before = {row_id: books.standing(known[row_id]) for row_id in books.concerned(change) if row_id in known}
+        effect = books.decide(change, good, before, contents.buried(change.troubles))
         contents.cursors.update((cursor.source, cursor) for cursor in change.cursors)
         contents.progress.update(((progress.sync, progress.source), progress) for progress in change.progress)
         contents.attempts.extend(change.attempts)

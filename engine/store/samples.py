@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -26,6 +26,13 @@ class MemoryViolations:
         """Keep entries that are not kept yet."""
         for one in some:
             self._kept.setdefault((one.position, one.contract), one)
+
+    def drop(self, which: Callable[[Violated], bool]) -> int:
+        """Let go of the entries for which *which* is true; return how many."""
+        gone = [key for key, one in self._kept.items() if which(one)]
+        for key in gone:
+            del self._kept[key]
+        return len(gone)
 
     def trim(self, before: float) -> None:
         """Let go of what is older than *before*."""

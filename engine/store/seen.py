@@ -96,6 +96,15 @@ class Seen:
         for key in keys:
             del self._pending[key]
 
+    def erase(self, keys: Iterable[bytes]) -> int:
+        """Forget known *keys*, so that nothing tells that they ever came; return how many were known."""
+        gone = 0
+        for key in keys:
+            for generation in (self._young, self._old):
+                gone += key in generation.keys
+                generation.keys.discard(key)
+        return gone
+
     def rebuild(self, accepted: Sequence[Accepted], now: float) -> None:
         """Take in what the log holds of the last window, ascending by position, as it was known before a restart."""
         for entry in accepted:

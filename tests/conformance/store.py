@@ -7,6 +7,7 @@ For an engine of your own: import everything here into a test module beside a fi
 from __future__ import annotations
 
 from tests.conformance.store_claims import *  # noqa: F403 - re-exported
+from tests.conformance.store_erasing import *  # noqa: F403 - re-exported
 from tests.conformance.store_history import *  # noqa: F403 - re-exported
 from tests.conformance.store_ledger import *  # noqa: F403 - re-exported
 from tests.conformance.store_log import *  # noqa: F403 - re-exported

@@ -68,7 +68,7 @@ async def test_an_event_is_located_by_any_id_that_it_has(opened_store: OpenedSto
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-async def test_a_sealed_stretch_tells_the_same(opened_store: OpenedStore, sealed: bool) -> None:
+async def test_a_sealed_stretch_tells_the_same(opened_store: OpenedStore, *, sealed: bool) -> None:
     store = opened_store.store
     for start in range(0, SEALED + 10, 8192):
         upto = min(start + 8192, SEALED + 10)

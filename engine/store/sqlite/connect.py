@@ -19,6 +19,9 @@ CHECKED = 64 * 1024 * 1024
 PAGE = 8192
 """Bytes of a page: events of 1 KB are written 10 to 25 % faster than with 4,096."""
 
+SECURE_DELETE = "PRAGMA secure_delete = FAST"
+"""Debian's default ON writes every page of what is trimmed again."""
+
 WAIT = 5.0
 """Seconds to wait for a lock that another program holds on the file."""
 
@@ -85,7 +88,7 @@ def prepare(connection: sqlite3.Connection, file: pathlib.Path) -> None:
     connection.execute("PRAGMA wal_autocheckpoint = 1000")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA cache_size = -16384")
-    connection.execute("PRAGMA secure_delete = FAST")  # Debian's default ON writes every page of what is trimmed again
+    connection.execute(SECURE_DELETE)
     if file.stat().st_size <= CHECKED:
         check_whole(connection, file)
     migrations.migrate(connection)

@@ -81,7 +81,7 @@ def recent(connection: sqlite3.Connection, source: str, since: float, limit: int
     number = sources(connection).get(source)
     found = connection.execute(
         "SELECT position, envelope, raw FROM log INDEXED BY log_by_source"
-        " WHERE source = ? AND received_at >= ? ORDER BY position DESC LIMIT ?",
+        " WHERE source = ? AND received_at >= ? AND length(raw) > 0 ORDER BY position DESC LIMIT ?",
         (number, since, limit),
     ).fetchall()
     return [codec.logged(position, source, envelope, raw) for position, envelope, raw in reversed(found)]
@@ -112,6 +112,15 @@ def raws(connection: sqlite3.Connection, positions: Iterable[int]) -> dict[int, 
             (codec.json_list(positions),),
         ).fetchall()
     )
+
+
+def buried(connection: sqlite3.Connection, positions: Iterable[int]) -> set[int]:
+    """Return which of these positions are of erased events."""
+    found = connection.execute(
+        "SELECT position FROM log WHERE position IN (SELECT value FROM json_each(?)) AND length(raw) = 0",
+        (codec.json_list(positions),),
+    )
+    return {position for (position,) in found}
 
 
 def accepted(connection: sqlite3.Connection, since: float, limit: int) -> list[Accepted]:

@@ -12,10 +12,12 @@ from engine.messages import Claim, Logged, Result, State
 from engine.store import books
 from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retention, Usage, Violations
 from engine.store.due import Due, Hold
+from engine.store.erasing import Eraser
 from engine.store.history import History
 from engine.store.order import Moved, Queued
 from engine.store.room import Room
 from engine.store.sqlite import codec, queries, trim, writing
+from engine.store.sqlite.erasing import SqliteEraser
 from engine.store.sqlite.history import SqliteHistory
 from engine.store.sqlite.ledger import SqliteLedger, SqliteViolations
 from engine.store.sqlite.meta import SqliteMeta
@@ -59,6 +61,7 @@ class SqliteStore:
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
         self.violations: Violations = SqliteViolations(self._readers)
         self.history: History = SqliteHistory(self._readers, self._writer)
+        self.eraser: Eraser = SqliteEraser(self._readers, self._writer, self._follow)
         self._closing = False
 
     def _committed(self) -> None:

@@ -64,7 +64,8 @@ def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[objec
 def write_change(connection: sqlite3.Connection, change: Change, good: tuple[bool, ...]) -> books.Effect:
     """Write a maintenance change; return what it did to the ledger. *good*: see `books.decide`."""
     ids = books.concerned(change)
-    effect = books.decide(change, good, queries.standings(connection, ids) if ids else {})
+    buried = queries.buried(connection, [trouble.position for trouble in change.troubles]) if change.troubles else ()
+    effect = books.decide(change, good, queries.standings(connection, ids) if ids else {}, buried)
     write_cursors(connection, change.cursors)
     write_progress(connection, change.progress)
     write_attempts(connection, change.attempts)

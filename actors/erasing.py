@@ -1,0 +1,107 @@
+"""Erasing one user from a running tree: from the store, and from whatever a channel, a lane or a memory still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.messages import Delivery, Logged, Settled, Stage, State, Trouble, trouble_id
+from engine.plan.erasing import forget
+from engine.store.erasing import Erasure
+from engine.store.seen import key_of
+from engine.store.tally import Work, work_delivery
+
+if TYPE_CHECKING:
+    from actors.tree import Tree
+
+
+async def erase(tree: Tree, erasure: Erasure) -> Erasure:
+    """Make the next step of *erasure*; ask again until its state is ``done``.
+
+    What waits in channels is thrown away, since it is in the log as well, where by now nothing stands any more. What a
+    sender has in a request just now cannot be called back; if it fails, nothing of it is written.
+    """
+    step = await forget(erasure, tree.store, tree.plan, tree.clock.wall())
+    after = step.erasure
+    if step.events:
+        positions = {event.position for event in step.events}
+        for spans in tree.spans.values():
+            spans.forget()
+        for offers in tree.offers.values():
+            offers.forget()
+        after = msgspec.structs.replace(
+            after,
+            taken=after.taken + await _take_out(tree, positions),
+            remembered=after.remembered + _forget(tree, positions, step.events),
+        )
+    if after.state == "done":
+        _forget_windows(tree, after.value)
+        after = msgspec.structs.replace(after, in_flight=await _in_flight(tree))
+    return after
+
+
+async def _take_out(tree: Tree, positions: Collection[int]) -> int:
+    """Take the deliveries of these positions out of the senders' lanes; the books close them as erased."""
+    many = 0
+    while taken := _waiting(tree, positions):  # what they held up may be the same user's, and takes their place
+        many += len(taken)
+        opened = [work for work in taken if isinstance(work, Delivery)]
+        closed = tuple((one.sync, one.position, one.key) for one in opened)
+        now = tree.clock.wall()
+        settled = Settled(closed=closed, troubles=tuple(_nothing(one, now) for one in opened))
+        tree.orderings.settled(settled)
+        if opened:
+            await tree.reports.send(settled)
+    return many
+
+
+def _waiting(tree: Tree, positions: Collection[int]) -> list[Work]:
+    """Return what waits for a sender, out of its lane by now."""
+    taken: list[Work] = []
+    for lanes in tree.lanes.values():
+        taken += lanes.take_out(lambda work: work_delivery(work).position in positions)
+    return taken
+
+
+def _nothing(delivery: Delivery, now: float) -> Trouble:
+    """Return what the ledger is told of a delivery that goes nowhere: since its event is erased, no row is written."""
+    return Trouble(
+        id=trouble_id(delivery.position, delivery.key),
+        state=State.ARCHIVED,
+        stage=Stage.SEND,
+        reason="erased",
+        source=delivery.source,
+        sync=delivery.sync,
+        position=delivery.position,
+        key=delivery.key,
+        message_id="",
+        received_at=delivery.received_at,
+        first_at=now,
+        last_at=now,
+    )
+
+
+def _forget(tree: Tree, positions: Collection[int], events: Sequence[Logged]) -> int:
+    """Forget what taps keep of these events, and their messageIds; return how many of these were known."""
+    for door in tree.doors.values():
+        door.tap.erase(positions)
+    return tree.intake.seen.erase([key_of(event.source, event.envelope.message_id) for event in events])
+
+
+def _forget_windows(tree: Tree, value: str) -> None:
+    """Forget what windows count for that key; the store's rows of it are gone."""
+    for runner in tree.runners.values():
+        states = runner.windows.states
+        for key in [key for key in states if key[1] == value]:
+            del states[key]
+
+
+async def _in_flight(tree: Tree) -> int:
+    """Return how many open deliveries are of erased events, and events that a router has in hand for a sync."""
+    opened = [position for page in tree.books.syncs.values() for position, _ in page.open]
+    opened += [one.position for inbox in tree.offers.values() for held in inbox.held for one in held.events]
+    events = await tree.store.history.events(sorted(set(opened)))
+    gone = {position for position, event in events.items() if not event.raw}
+    return sum(position in gone for position in opened)

@@ -1,0 +1,125 @@
+"""Erasing one user, step by step: what to forget next. Whoever runs it also forgets what is in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.messages import Logged, Trouble
+from engine.plan.compile import Plan
+from engine.store import looking
+from engine.store.base import Store
+from engine.store.erasing import Erasure, Tomb
+from engine.store.selection import Selection
+
+LOOKED = 20_000
+"""Positions of the log in one step: 20 to 50 ms beside the loop."""
+ROWS = 500
+"""Rows of the ledger in one step."""
+CHUNK = 200
+"""Rows that one transaction overwrites."""
+
+
+class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step erased.
+
+    Attributes:
+        erasure: as it is after the step.
+        events: as they were, for who has copies in memory.
+    """
+
+    erasure: Erasure
+    events: Sequence[Logged] = ()
+
+
+async def forget(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgotten:
+    """Make the next step of *erasure*.
+
+    Args:
+        erasure: as the last step left it.
+        store: erased from.
+        plan: tells which events their contract had stopped, so that the books go on.
+        now: epoch seconds.
+    """
+    if not erasure.last and erasure.state == "log":
+        rows = await store.history.newest()
+        erasure = msgspec.structs.replace(erasure, last=store.last, below=store.last + 1, rows=rows)
+    if erasure.state == "log" and erasure.below > 1:
+        return await _log(erasure, store, plan, now)
+    if erasure.state == "log":
+        return Forgotten(erasure=msgspec.structs.replace(erasure, state="ledger"))
+    if erasure.state == "ledger":
+        return await _ledger(erasure, store)
+    found = await store.eraser.erase_rest(erasure.who, ())
+    scrubbed = await store.eraser.scrub()
+    return Forgotten(
+        erasure=msgspec.structs.replace(
+            erasure,
+            state="done",
+            violations=erasure.violations + found["violations"],
+            windows=erasure.windows + found["windows"],
+            scrubbed=scrubbed,
+        )
+    )
+
+
+async def _log(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgotten:
+    """Erase a stretch of the log, with everything that is kept of its positions."""
+    events, below = await store.history.of_user(erasure.who, erasure.below, LOOKED)
+    await store.read("", 0, erasure.last, 1)  # waits until all of it is durable
+    positions = [one.position for one in events]
+    results = await store.results(positions) if positions else {}
+    cursors = {cursor.source: cursor.position for cursor in await store.meta.cursors()}
+    tombs = [_tomb(one, plan, now, read=one.position <= cursors.get(one.source, 0)) for one in events]
+    tombs = [msgspec.structs.replace(tomb, result=results.get(tomb.position)) for tomb in tombs]
+    buried = 0
+    for start in range(0, len(tombs), CHUNK):
+        buried += await store.eraser.bury(tombs[start : start + CHUNK])
+    rows = await store.history.troubles(positions) if positions else []
+    states = await _rows(store, rows)
+    violations = (await store.eraser.erase_rest(erasure.who, positions))["violations"] if positions else 0
+    after = msgspec.structs.replace(
+        erasure,
+        below=below,
+        events=erasure.events + buried,
+        results=erasure.results + len(results),
+        rows_erased=dict(Counter(erasure.rows_erased) + states),
+        violations=erasure.violations + violations,
+    )
+    return Forgotten(erasure=after, events=events)
+
+
+async def _ledger(erasure: Erasure, store: Store) -> Forgotten:
+    """Erase entries that outlived their event in the log: they have a copy of it."""
+    found = await store.history.sweep(Selection(), (erasure.row, erasure.rows), ROWS)
+    mine = [row for _, row in found if looking.is_of(row.event, erasure.who)]
+    states = await _rows(store, mine)
+    more = len(found) == ROWS
+    after = msgspec.structs.replace(
+        erasure,
+        row=found[-1][0] if more else erasure.rows,
+        state="ledger" if more else "rest",
+        rows_erased=dict(Counter(erasure.rows_erased) + states),
+    )
+    return Forgotten(erasure=after)
+
+
+async def _rows(store: Store, rows: Sequence[Trouble]) -> Counter[str]:
+    """Erase ledger rows; return how many by state."""
+    states: Counter[str] = Counter()
+    ids = [row.id for row in rows]
+    for start in range(0, len(ids), CHUNK):
+        gone = await store.eraser.erase_rows(ids[start : start + CHUNK])
+        states.update(row.state.value for row in gone)
+    return states
+
+
+def _tomb(logged: Logged, plan: Plan, now: float, *, read: bool) -> Tomb:
+    """Return what stays of an event; *read*: whether its source has decided on it."""
+    source = plan.sources.get(logged.source)
+    blocked = read and source is not None and isinstance(source.examine(logged, now), Trouble)
+    return Tomb(
+        position=logged.position, source=logged.source, received_at=logged.envelope.received_at, blocked=blocked
+    )

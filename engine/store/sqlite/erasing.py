@@ -1,0 +1,136 @@
+"""Forgetting in the file: rows are overwritten, and then every page and log that still had a copy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from engine.messages import Trouble
+from engine.store import books, looking
+from engine.store.erasing import Tomb
+from engine.store.looking import Who
+from engine.store.sqlite import codec, connect, queries, writing
+from engine.store.sqlite.readers import Readers
+from engine.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+PAGES = 128
+"""Free pages that one transaction overwrites: 1 MiB."""
+TRIES = 100
+"""Times that the write-ahead log is tried to be emptied; a long read may hold it."""
+NAP = 0.05
+"""Seconds between two."""
+
+
+class SqliteEraser:
+    """The role of that name."""
+
+    def __init__(self, readers: Readers, writer: Writer, follow: Callable[[books.Effect | None], None]) -> None:
+        self._readers = readers
+        self._writer = writer
+        self._follow = follow
+
+    async def bury(self, tombs: Sequence[Tomb]) -> int:
+        """Replace log rows and results."""
+        return await self._writer.perform(_thoroughly(partial(bury, tombs=tombs)))
+
+    async def erase_rows(self, ids: Sequence[str]) -> list[Trouble]:
+        """Delete ledger rows."""
+        gone: list[Trouble] = []
+
+        def run(connection: sqlite3.Connection) -> books.Effect:
+            found = queries.troubles(connection, ids)
+            gone[:] = found.values()
+            effect = books.erased(found.values())
+            writing.write_effect(connection, effect)
+            return effect
+
+        await self._writer.perform(_thoroughly(run), self._follow)
+        return gone
+
+    async def erase_rest(self, who: Who, positions: Sequence[int]) -> dict[str, int]:
+        """Delete what broke contracts, and windows."""
+        return await self._writer.perform(_thoroughly(partial(rest, who=who, positions=positions)))
+
+    async def scrub(self) -> bool:
+        """Overwrite free pages, and empty the write-ahead log."""
+        await self._writer.perform(lambda connection: connection.execute("CREATE TABLE scrub (zeros BLOB)") and None)
+        while await self._writer.perform(_overwrite):
+            pass
+        await self._writer.perform(lambda connection: connection.execute("DROP TABLE scrub") and None)
+        for _ in range(TRIES):
+            if await self._writer.perform(_emptied):
+                return True
+            await trio.sleep(NAP)
+        return False
+
+
+def _thoroughly(run: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    """Return *run* with all that it deletes overwritten in the same transaction."""
+
+    def thorough(connection: sqlite3.Connection) -> T:
+        connection.execute("PRAGMA secure_delete = ON")
+        try:
+            return run(connection)
+        finally:
+            connection.execute(connect.SECURE_DELETE)
+
+    return thorough
+
+
+def bury(connection: sqlite3.Connection, tombs: Sequence[Tomb]) -> int:
+    """Replace log rows that are not replaced yet, and their results."""
+    many = 0
+    for tomb in tombs:
+        _, _, _, envelope, raw = codec.log_values(tomb.logged(), 0)
+        sql = "UPDATE log SET envelope = ?, raw = ? WHERE position = ? AND length(raw) > 0"
+        many += connection.execute(sql, (envelope, raw, tomb.position)).rowcount
+        if (left := tomb.left()) is not None:
+            connection.execute("UPDATE results SET body = ? WHERE position = ?", codec.result_values(left)[::-1])
+    return many
+
+
+def rest(connection: sqlite3.Connection, who: Who, positions: Sequence[int]) -> dict[str, int]:
+    """Delete what broke contracts at these positions or is of that user, and windows by that key."""
+    wanted = set(positions)
+    found = connection.execute("SELECT rowid, position, body FROM violations").fetchall()
+    gone = [
+        rowid
+        for rowid, position, body in found
+        if position in wanted or looking.is_of(codec.violated_of(body).event, who)
+    ]
+    connection.execute(
+        "DELETE FROM violations WHERE rowid IN (SELECT value FROM json_each(?))", (codec.json_list(gone),)
+    )
+    windows = connection.execute("DELETE FROM windows WHERE key = ?", (who[1],)).rowcount
+    return {"violations": len(gone), "windows": windows}
+
+
+def _overwrite(connection: sqlite3.Connection) -> bool:
+    """Fill some free pages with zeros; return whether others are left."""
+    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    if not free:
+        return False
+    connection.execute("INSERT INTO scrub VALUES (zeroblob(?))", (min(free, PAGES) * (size - 4),))
+    return True
+
+
+def _emptied(connection: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and cut it off; return whether nobody was in the way.
+
+    A checkpoint cannot be a part of a transaction, so the writer's is ended before and another begun.
+    """
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(connect.WAIT * 1000)}")
+        connection.execute("BEGIN IMMEDIATE")
+    return not busy

@@ -1,0 +1,178 @@
+"""Erasing a user from a running engine: nothing of theirs is sent any more, and the books balance."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from actors.receiver.frames import Frame
+from engine.messages import State
+from engine.store.base import Selection
+from engine.store.erasing import Erasure
+from tests.support.grown import ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
+
+TWO = """
+[destinations.crm]
+type = "desk"
+concurrency = 1
+[syncs.orders]
+source = "shop"
+destination = "crm"
+[[syncs.orders.event_types]]
+mapping = { who = "userId", n = "properties.n" }
+"""
+
+
+async def let_in(engine: Engine, *users: str) -> None:
+    """Let one event of each user in, in order, and wait until they are durable."""
+    first = engine.store.last + 1
+    items = tuple(
+        msgspec.json.encode(
+            {"type": "track", "event": "Seen", "userId": user, "messageId": f"m{n}", "properties": {"n": n}}
+        )
+        for n, user in enumerate(users, first)
+    )
+    durable = trio.Event()
+    engine.tree.intake.submit(engine.tree.doors["shop"], [Frame(items=items)], lambda _: durable.set())
+    await durable.wait()
+
+
+async def erased(engine: Engine, user: str = "u1") -> Erasure:
+    """Erase a user and return the report."""
+    erasure = Erasure(kind="userId", value=user)
+    while erasure.state != "done":
+        erasure = await engine.tree.operator.erase(erasure)
+    return erasure
+
+
+def users(engine: Engine) -> list[str]:
+    return [one.body()["who"] for call in engine.desk().calls for one in call.batch]
+
+
+async def test_delivered_events_are_forgotten_and_the_books_stay(nursery, autojump_clock):
+    engine = await grow(nursery, TWO)
+    await let_in(engine, "u1", "u2", "u1")
+    await engine.settled()
+
+    report = await erased(engine)
+
+    assert (report.events, report.remembered, report.in_flight, report.scrubbed) == (2, 2, 0, True)
+    log = await engine.store.read("shop", 0, 3, 10)
+    assert [bool(one.raw) for one in log] == [False, True, False]
+    assert unbalanced(await engine.settled()) == []
+    again = await erased(engine)
+    assert (again.events, again.remembered) == (0, 0)
+
+
+async def test_what_waits_and_what_is_archived_is_erased(nursery, autojump_clock):
+    engine = await grow(nursery, TWO)
+    engine.desk().answer = each(lambda one: 400 if one.position == 1 else 503)
+    await let_in(engine, "u1", "u1", "u2")
+    await engine.desk().called(3)
+    await trio.sleep(1)
+
+    report = await erased(engine)
+
+    assert report.rows_erased == {"archived": 1, "retrying": 1}
+    engine.desk().answer = always(200)
+    status = await engine.settled(7200)
+    sync = status.syncs[0]
+    assert (sync.created, sync.delivered, sync.archived, sync.erased) == (3, 1, 0, 2)
+    assert unbalanced(status) == []
+    assert users(engine)[-1] == "u2"
+
+
+async def test_what_waits_for_its_sender_goes_nowhere_and_what_it_has_in_hand_leaves_no_row(nursery, autojump_clock):
+    engine = await grow(nursery, TWO.replace("concurrency = 1", 'concurrency = 1\ntimeout = "1s"'))
+    engine.desk().answer = hang
+    await let_in(engine, "u1", "u1", "u2", "u1")
+    await engine.desk().called(1)
+    await trio.sleep(0.5)
+
+    report = await erased(engine)
+
+    assert (report.taken, report.in_flight) == (2, 1)
+    engine.desk().answer = always(503)
+    await engine.desk().called(2)
+    engine.desk().answer = always(200)
+    status = await engine.settled(7200)
+    assert set(users(engine)[1:]) == {"u2"}
+    assert (status.syncs[0].delivered, status.syncs[0].erased) == (1, 3)
+    assert unbalanced(status) == []
+
+
+async def test_a_sync_that_lags_filters_what_was_erased(nursery, autojump_clock):
+    engine = await grow(nursery, TWO)
+    await engine.tree.operator.pause("syncs", "orders")
+    for _ in range(6):
+        await let_in(engine, *["u1", "u2"] * 100)
+    await trio.sleep(1)
+
+    report = await erased(engine)
+    await engine.tree.operator.resume("syncs", "orders")
+    status = await engine.settled()
+
+    assert report.events == 600
+    sync = status.syncs[0]
+    in_hand = users(engine).count("u1")  # a batch that the router had taken before it met the shut gate
+    assert in_hand == report.in_flight <= 256
+    assert (sync.filtered, sync.delivered) == ({"erased": 600 - in_hand}, 600 + in_hand)
+    assert unbalanced(status) == []
+
+
+async def test_what_was_open_at_a_crash_is_not_sent_after_it(nursery, autojump_clock):
+    engine = await grow(nursery, TWO)
+    engine.desk().answer = hang
+    await let_in(engine, "u1", "u2")
+    await engine.desk().called(1)
+    await trio.sleep(1)
+    await erased(engine)
+    await engine.crash()
+
+    again = await grow(nursery, TWO, reopened(engine.store))
+    status = await again.settled()
+
+    assert users(again) == ["u2"]
+    sync = status.syncs[0]
+    assert sync.created == sync.delivered + sync.discarded + sync.erased == 2
+
+
+async def test_events_of_a_lagging_source_are_dropped_before_functions_see_nothing(nursery, autojump_clock, tmp_path):
+    (tmp_path / "f.py").write_text(
+        "def transform_events(events):\n    return [{**e, 'x': e['userId']} for e in events]\n"
+    )
+    function = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
+    engine = await grow(nursery, function + TWO, folder=tmp_path)
+    await let_in(engine, "u1", "u2")
+    await engine.settled()
+    report = await erased(engine)
+    assert report.results == 1
+    await engine.stop()
+
+    again = await grow(
+        nursery,
+        function
+        + TWO
+        + TWO[TWO.index("[syncs") :]
+        .replace("orders", "late")
+        .replace('source = "shop"', 'source = "shop"\nstart = "earliest"'),
+        reopened(engine.store),
+        folder=tmp_path,
+    )
+    status = await again.settled()
+
+    assert status.syncs[1].filtered == {"erased": 1}
+    assert status.syncs[1].delivered == 1
+
+
+async def test_a_copy_that_comes_again_is_a_new_event(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    await engine.send(1)
+    await engine.settled()
+    assert (await erased(engine, "u")).events == 1
+
+    engine._sent = 0
+    await engine.send(1)
+
+    assert engine.store.last == 2
+    assert await engine.store.ledger.list(Selection(states=(State.ARCHIVED,))) == []
