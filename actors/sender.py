@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 import httpx
@@ -19,11 +20,12 @@ from engine.messages import Attempt, Delivery, Due, Reply, Request, Settled, Sta
 from engine.plan import DestinationPlan
 from engine.plugin import Direct, Item, Translator
 from engine.runtime.actor import slots
+from engine.runtime.beside import Beside
 from engine.runtime.breaker import Admission
 from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
 from engine.runtime.http_client import HttpClient, tls_context
-from engine.store.outcome import KEPT, Outcome
+from engine.store.outcome import KEPT, UNREADABLE, Outcome
 from engine.store.tally import Tally, Waits, Work, work_delivery
 
 log = structlog.get_logger()
@@ -61,7 +63,9 @@ class Sender:
     async def run(self) -> None:
         """Settle what a dead sender had in hand, then send until the lanes are closed and empty."""
         await self._settle_leftovers()
-        await slots(self.plan.concurrency, self._slot)
+        async with Beside() as nursery:
+            nursery.start_soon(self._expire)
+            await slots(self.plan.concurrency, self._slot)
 
     async def _slot(self, hand: int) -> None:
         """Pick, send, report, again and again: one request in flight."""
@@ -115,6 +119,21 @@ class Sender:
             await self._tell(tally.settled(None))
             self._settled(held, old)
         return [work for work in picked if work_delivery(work).waits_since >= oldest] if old else picked
+
+    async def _expire(self) -> None:
+        """Archive what has to make room, whenever it is asked for; the slots may all wait for the destination."""
+        hand, places = self.plan.concurrency, self.outlets.places
+        while True:
+            await self.port.expiry.wait()
+            while picked := self.port.lanes.pick(hand, self.port.expiring, _weigh) if self.port.expiring else []:
+                self.port.expiring -= len(picked)
+                await places.reserve(len(picked))
+                tally = Tally(self.policy, self.clock.wall(), self.roll)
+                for work in picked:
+                    tally.expired(work)
+                await self._tell(tally.settled(None))
+                self.port.lanes.done(hand)
+                self.outlets.bell.ring()
 
     async def _permitted(self, held: Held, picked: list[Work]) -> list[Work]:
         """Return *picked* without what its event keeps from this destination, as it asks today: that is archived."""
@@ -185,8 +204,8 @@ class Sender:
             items = destination.verdicts(reply, deliveries)
         except Exception as error:  # noqa: BLE001 - foreign code, as above; the reply stands
             log.warning("destination.verdicts_failed", destination=self.plan.name, error=repr(error))
-            items = None
-        return self._read(Outcome(reply=reply, request=request, items=_fitting(items, deliveries)))
+            items = ()
+        return self._read(Outcome(reply=reply, request=request, items=_fitting(items, reply, deliveries)))
 
     async def _exchange(self, client: HttpClient, request: Request, url: httpx.URL) -> Reply:
         started = self.clock.monotonic()
@@ -216,7 +235,7 @@ class Sender:
             except Exception as error:  # noqa: BLE001 - the contract: any exception is a network failure
                 text = f"{type(error).__name__}: {error}"
         reply = Reply(error=text, seconds=self.clock.monotonic() - started)
-        return self._read(Outcome(reply=reply, items=_fitting(items, deliveries)))
+        return self._read(Outcome(reply=reply, items=_fitting(items, reply, deliveries)))
 
     def _read(self, outcome: Outcome) -> Outcome:
         """Return *outcome* as this destination's own rules read its statuses."""
@@ -232,7 +251,8 @@ class Sender:
         for work, item in zip(part, outcome.verdicts(deliveries), strict=True):
             down = self.port.downtime.within(_counted_from(work, at), now)
             others = waiting or self.port.suspects.others(work_delivery(work).key)
-            waits = Waits(down=down, told=told, last_success=self.port.last_success, others=others)
+            patience = self.outlets.orderings.patience(work_delivery(work)) if self.outlets.orderings else math.inf
+            waits = Waits(down=down, told=told, last_success=self.port.last_success, others=others, patience=patience)
             tally.add(work, item, outcome, waits)
         self._observe(tally, at, now)
         return tally
@@ -247,6 +267,11 @@ class Sender:
         if not self.outlets.archiver.offer(settled):
             with trio.CancelScope(shield=True):  # the archiver waits for no sender, so this ends
                 await self.outlets.archiver.send(settled)
+        if self.outlets.orderings and (forsaken := self.outlets.orderings.settled(settled)):
+            tally = Tally(self.policy, self.clock.wall(), self.roll)
+            for work in forsaken:
+                tally.forsaken(work)
+            await self._tell(msgspec.structs.replace(tally.settled(None), places=0))  # they never had any
 
     def _pace(self, outcome: Outcome, now: float) -> float:
         """Hold the whole destination back if it asked for that or a quota is used up; return the seconds it asked."""
@@ -346,9 +371,9 @@ def _counted_from(work: Work, at: float) -> float:
     return work.last_at if isinstance(work, Due) else work.first_at or at
 
 
-def _fitting(items: Sequence[Item] | None, deliveries: Sequence[Delivery]) -> tuple[Item, ...] | None:
-    """Return *items* if there is one for each delivery; a plugin that miscounts is not believed."""
+def _fitting(items: Sequence[Item] | None, reply: Reply, deliveries: Sequence[Delivery]) -> tuple[Item, ...] | None:
+    """Return *items* if there is one for each delivery; else nothing counts as arrived that only the status says."""
     if items is None or len(items) == len(deliveries):
         return None if items is None else tuple(items)
     log.warning("destination.verdicts_miscounted", expected=len(deliveries), got=len(items))
-    return None
+    return (UNREADABLE,) * len(deliveries) if 200 <= (reply.status or 200) < 300 else None  # noqa: PLR2004

@@ -115,6 +115,12 @@ class Tally:
         trouble = self._bare(work, reason=reason, error=f"{why}\nit was not sent, and a replay asks again")
         self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
+    def expired(self, work: Work) -> None:
+        """Archive a delivery that has to make room for new events."""
+        error = "it waited longest when the store was full\nreplay it, if it is still worth sending"
+        trouble = self._bare(work, reason="expired", error=error)
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+
     def forsaken(self, work: Work) -> None:
         """Archive a delivery that waited behind one of its key for longer than the sync wants."""
         error = "an older delivery of its key did not arrive in time\nreplay them, if they are still worth sending"
