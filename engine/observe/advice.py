@@ -30,6 +30,7 @@ NEXT = {
     "expired": "the store needed its room: retry it if it is still worth sending",
     "network": "nothing came back: it is tried again by itself; look at the address and the network",
     "timeout": "no answer came in time: it is tried again by itself; look at the destination, or raise its timeout",
+    "reply_unreadable": "it may have arrived, and is sent again with the same key: look at the response, mend the plugin",
     "disk_full": "make room on the destination's disk; it is tried again by itself",
     "file_failed": "look at the file's folder and rights; it is tried again by itself",
 }

@@ -19,6 +19,13 @@ KEPT = 10 * 1024
 ABSENT = frozenset({"network", "timeout", "status_408", "status_429", "status_502", "status_503", "status_504"})
 """Reasons that speak of a service which is away, whatever was sent; a 500 may be what one event does to it."""
 
+UNREADABLE = Item(
+    verdict=Verdict.RETRY,
+    reason="reply_unreadable",
+    message="the destination said yes, and its plugin could not read what it said of each delivery",
+)
+"""Of each delivery of a reply with a good status that a plugin raises on, or miscounts: it may not have arrived."""
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One request and what came of it.
