@@ -112,10 +112,10 @@ def _is_event(one: Looked) -> bool:
 
 
 def _routed(sync: SyncPlan, event: Event, now: float) -> list[Took]:
-    route = sync.route(event, now)
-    took = [Took(sync=sync.name, verdict="deliver", event_type=each.event_type) for each in route.deliveries]
+    made = sync.route(event, now)
+    took = [Took(sync=sync.name, verdict="deliver", event_type=each.event_type) for each in made.deliveries]
     took += [
         Took(sync=sync.name, verdict="archived", event_type=each.event_type, reason=each.reason)
-        for each in route.troubles
+        for each in made.troubles
     ]
-    return took or [Took(sync=sync.name, verdict="filtered", reason=route.reason)]
+    return took or [Took(sync=sync.name, verdict="filtered", reason=made.reason)]

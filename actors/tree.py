@@ -26,7 +26,6 @@ from actors.alerts import Alerts
 from actors.archiver import PLACES, Archiver, Looks
 from actors.console import Console
 from actors.console.audit import Audit
-from actors.control import Control
 from actors.expiry import oldest_of
 from actors.follower import Follower
 from actors.functions import Runner
@@ -40,6 +39,7 @@ from actors.reader import Reader
 from actors.receiver import Receiver
 from actors.receiver.doors import Door
 from actors.receiver.intake import Intake
+from actors.reloading import Reloader
 from actors.replayer import Replayer
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
@@ -48,6 +48,7 @@ from actors.validator import Outlets as ValidatorOutlets
 from actors.validator import Validator, validator_reader
 from engine.messages import Passed, Report, Span
 from engine.observe.latency import Histogram
+from engine.observe.status import Status
 from engine.plan import DestinationPlan, Plan, SourcePlan, SyncPlan
 from engine.plan.eras import Eras
 from engine.plugin import Direct, Source
@@ -153,6 +154,8 @@ class Tree:
             self.ports[name].breaker.pause(BY_OPERATOR)
         self.intake.rekey()
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
+        self.frozen: Status | None = None
+        self.reloader = Reloader(self)
         self.replayer = Replayer(store, lambda: self.plan, self._free_for_due, partial(Runner, clock=clock), clock)
         self.operator = Operator(self)
         self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)
@@ -189,10 +192,22 @@ class Tree:
     async def _close_plugins(self) -> None:
         for name, each in self.plan.destinations.items():
             if isinstance(each.destination, Direct):
-                try:
-                    await each.destination.aclose()
-                except Exception as error:  # noqa: BLE001 - foreign code, and nothing is left that it could harm
-                    log.warning("destination.close_failed", destination=name, error=repr(error))
+                await self.close_plugin(name, each.destination)
+
+    async def close_plugin(self, name: str, destination: Direct) -> None:
+        """Let a destination that is not used any more let go of what it holds."""
+        try:
+            await destination.aclose()
+        except Exception as error:  # noqa: BLE001 - foreign code, and nothing is left that it could harm
+            log.warning("destination.close_failed", destination=name, error=repr(error))
+
+    async def hold_status(self) -> None:
+        """Let whoever asks for the status see it as it is now, until `release_status`: parts come and go."""
+        self.frozen = await self.operator.status()
+
+    def release_status(self) -> None:
+        """Let the status be what it is."""
+        self.frozen = None
 
     def add_destination(self, name: str) -> None:
         """Open the lanes of a destination of the plan, with its pace and its state."""
@@ -283,6 +298,7 @@ class Tree:
             *map(self.validator, self.plan.sources),
             Child(name="receiver", start=self.receiver.run, stop=self.receiver.stop, drain=drain, essential=True),
             *map(self.reader, self.readers),
+            Child(name="reloader", start=self.reloader.run, stop=self.reloader.stop, drain=30.0, rank="last"),
             Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop),
             Child(name="alerts", start=self.alerts.run, stop=self.alerts.stop, drain=1.0),
             Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0),
@@ -367,6 +383,5 @@ class Tree:
         return list(fittings.wires(self.plan))
 
     def _made_console(self, plan: Plan) -> Console:
-        settings = plan.config.console
-        control = Control(self.operator, msgspec.structs.replace(settings, token=None))
-        return Console(self.operator, settings, Audit(self.store.meta), self.clock, os.urandom, control.answer)
+        audit = Audit(self.store.meta)
+        return Console(self.operator, plan.config.console, audit, self.clock, os.urandom)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -47,7 +47,6 @@ class Console:
         audit: where changes are noted.
         clock: for the time of day, and for waits.
         chance: returns so many random bytes that nobody can guess.
-        elsewhere: answers machines what is not in the table.
     """
 
     def __init__(
@@ -57,14 +56,13 @@ class Console:
         audit: Audit,
         clock: Clock,
         chance: Callable[[int], bytes],
-        elsewhere: Callable[[Request], Awaitable[Response]] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._guard = Guard(settings, chance)
         self._house = House(
             operator=operator,
-            api=Api(operator, audit, elsewhere),
+            api=Api(operator, audit),
             audit=audit,
             guard=self._guard,
             live=Live(operator, clock.sleep),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
@@ -33,13 +33,9 @@ class Api:
     Args:
         operator: what is asked.
         audit: where changes are noted.
-        elsewhere: answers what is not in the table.
     """
 
-    def __init__(
-        self, operator: Operator, audit: Audit, elsewhere: Callable[[Request], Awaitable[Response]] | None = None
-    ) -> None:
-        self._elsewhere = elsewhere
+    def __init__(self, operator: Operator, audit: Audit) -> None:
         self.operator = operator
         self.audit = audit
         self._waiting: set[trio.CancelScope] = set()
@@ -58,8 +54,6 @@ class Api:
         """
         if request.path == f"{PREFIX}/openapi.json" and request.method in {"GET", "HEAD"}:
             return Response(status=200, headers=(JSON, *NOT_KEPT), body=self._described)
-        if self._elsewhere and not self.has(request.path.removeprefix(PREFIX)):
-            return await self._elsewhere(msgspec.structs.replace(request, path=request.path.removeprefix(PREFIX)))
         endpoint, names = self.find(request.method, request.path.removeprefix(PREFIX))
         query = _converted(dict(parse_qsl(request.query, keep_blank_values=True)), endpoint.query, strict=False)
         body = _decoded(request, endpoint.body)
@@ -97,10 +91,6 @@ class Api:
         if fits:
             raise Refused(405, "method_not_allowed", f"{path} takes {' and '.join(each.method for each, _ in fits)}")
         raise Refused(404, "not_found", f"there is no {method} {path}; see GET {PREFIX}/openapi.json")
-
-    def has(self, path: str) -> bool:
-        """Return whether there is anything at *path*."""
-        return any(fitting(each.path, path, unquote) is not None for each in ENDPOINTS)
 
     async def _answered(self, endpoint: Endpoint, asked: Asked) -> Any:
         with trio.CancelScope() as scope:

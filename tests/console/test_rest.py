@@ -71,13 +71,10 @@ async def test_what_is_read_is_what_is_described(browser, endpoint: Endpoint):
     await browser.engine.send(2)
     path = endpoint.path.replace("{name}", "shop" if endpoint.path.startswith("/sources") else "orders")
 
-    status, answer = await browser.rest("GET", path)
+    status, answer = await browser.rest("GET", path.replace("{message_id}", "m1"))
 
-    if "{" in path:
-        assert status == 404
-    else:
-        assert status == 200
-        msgspec.convert(answer, endpoint.out)
+    assert status == 200
+    msgspec.convert(answer, endpoint.out)
 
 
 async def test_pausing_is_done_told_and_noted(browser):

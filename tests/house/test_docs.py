@@ -198,6 +198,7 @@ DEFINE = {
     "semver.org",
     "www.apache.org",
     "www.standardwebhooks.com",
+    "www.w3.org",  # the namespace of SVG, which a file of it must name
 }
 
 
