@@ -1,4 +1,4 @@
-"""A busy engine to be killed: clients that never stop, a function, a window, retries, an archive, four syncs."""
+"""A busy engine to be killed: a function, a window, retries, an archive, and four syncs, one of them ordered."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.messages import Reply
 from engine.observe.status import Status
 from tests.support import dead
 from tests.support.engine import Running
+from tests.support.order import Came, disorder
 from tests.support.sink import Arrival, Sink
 
 CONNECTIONS = 10
@@ -48,6 +49,7 @@ CONFIG = """
 functions = ["busy"]
 [store]
 retention = {{ age = "15s" }}
+{store}
 [functions.busy]
 file = "busy.py"
 [windows.many]
@@ -76,7 +78,6 @@ allow_private = true
 [syncs.orders]
 source = "shop"
 destination = "crm"
-{orders}
 [[syncs.orders.event_types]]
 filter = 'event = "Seen"'
 mapping = {{ n = "properties.n" }}
@@ -89,6 +90,7 @@ mapping = {{ n = "{{{{ row['properties'].n | plus: 2000000 | cast: 'integer' }}}
 [syncs.trials]
 source = "shop"
 destination = "flaky"
+order_by = "userId"
 [[syncs.trials.event_types]]
 filter = 'properties.trial = true'
 mapping = {{ n = "properties.n" }}
@@ -122,19 +124,21 @@ class World:
         folder: for the engine.
         sinks: of the destinations crm, flaky and alerts.
         more: of the destination crm.
-        orders: more of the sync orders.
+        store: more of the store.
     """
 
-    def __init__(self, folder: Path, sinks: tuple[Sink, Sink, Sink], *, more: str = "", orders: str = "") -> None:
+    def __init__(self, folder: Path, sinks: tuple[Sink, Sink, Sink], *, more: str = "", store: str = "") -> None:
         self.crm, self.flaky, self.alerts = sinks
         self.flaky.judge = self._judge
         ports = {"crm": self.crm.port, "flaky": self.flaky.port, "alerts": self.alerts.port}
-        text = CONFIG.format(**ports, threshold=THRESHOLD, more=more, orders=orders)
+        text = CONFIG.format(**ports, threshold=THRESHOLD, more=more, store=store)
         self.engine = Running(folder, text, module="tests.support.faults")
         (folder / "busy.py").write_text(FUNCTION)
         self.deaths: list[Death] = []
         self.sent = 0
         self.acked: dict[int, int] = {}
+        self.by: list[int] = []
+        """Who sent each number; its events are ordered by that in the sync trials."""
         self.over = False
         self._met: set[bytes] = set()
 
@@ -161,8 +165,9 @@ class World:
         async with connect(self.engine.url, "key", buffer=100_000, roll=lambda: 0.1) as client:
             while not self.over:
                 n, self.sent = self.sent, self.sent + 1
+                self.by.append(own)
                 properties = {"n": n, "group": n // GROUP, "sum": n % 4 == 1, "trial": n % 4 == 3}
-                await client.track(f"u{n % 50}", "Seen", properties, messageId=f"m{n}")
+                await client.track(f"u{own}", "Seen", properties, messageId=f"m{n}")
                 self.acked[own] = client.statistics().acked
                 await trio.sleep(PACE)
             await client.flush()
@@ -203,6 +208,7 @@ class World:
             "alerts": (len(fired),) * 2 + (0,),
         }
         assert status.last == self.sent
+        assert disorder(Came(self.by[one.number], one.key, one.number) for one in self.flaky.arrivals) == []
         return {name: self._twice(getattr(self, name)) for name in ("crm", "flaky", "alerts")}
 
     def _twice(self, sink: Sink) -> int:
