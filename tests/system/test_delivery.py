@@ -13,6 +13,7 @@ from engine.client import connect
 from engine.observe.status import Status
 from engine.store.opening import open_store
 from tests.support.engine import Running, unbalanced
+from tests.support.figures import tell
 from tests.support.sink import Sink
 
 CONNECTIONS = 10
@@ -69,7 +70,7 @@ async def test_every_acknowledged_event_arrives_exactly_once_while_all_is_well(e
     ("total", "seconds"),
     [pytest.param(3000, 3.0, id="short"), pytest.param(20_000, 30.0, id="full", marks=pytest.mark.full)],
 )
-async def test_a_destination_that_is_down_for_a_while_loses_nothing(engine_for, sink, total, seconds, record_property):
+async def test_a_destination_that_is_down_for_a_while_loses_nothing(engine_for, sink, total, seconds):
     engine = engine_for(ONE_AT_A_TIME)
     await engine.start()
     before = total // 4
@@ -86,7 +87,8 @@ async def test_a_destination_that_is_down_for_a_while_loses_nothing(engine_for, 
     status = await engine.settled(lambda seen: looks.append((trio.current_time(), seen)))
     memory.append(engine.memory())
 
-    record_property("memory", memory)
+    mib = [size >> 20 for size in memory]
+    tell(f"destination down for {seconds:g} s", events=total, MiB_before=mib[0], MiB_during=mib[1], MiB_after=mib[2])
     assert Counter(arrival.number for arrival in sink.arrivals) == dict.fromkeys(range(total), 1)
     assert max(memory) - memory[0] < GROWTH
     assert unbalanced(status) == []

@@ -11,6 +11,7 @@ import trio
 from engine.client import connect
 from engine.messages import Reply
 from tests.support.engine import Running, unbalanced
+from tests.support.figures import tell
 from tests.support.sink import Arrival, Sink
 
 CONNECTIONS = 10
@@ -88,14 +89,14 @@ def told_apart(sink: Sink) -> dict[int, list[Arrival]]:
 
 
 @LENGTHS
-async def test_an_engine_that_is_killed_again_and_again_loses_nothing(engine_for, sink, total, record_property):
+async def test_an_engine_that_is_killed_again_and_again_loses_nothing(engine_for, sink, total):
     engine: Running = engine_for()
     await engine.start()
     deaths = await hail(engine, sink, total)
     status = await engine.settled()
 
     by_number = told_apart(sink)
-    record_property("duplicates", len(sink.arrivals) - total)
+    tell(f"{KILLS} kills at random moments", events=total, lost=0, sent_again=len(sink.arrivals) - total)
     assert sorted(by_number) == list(range(total))
     assert len(sink.arrivals) - total <= KILLS * WINDOW
     for number, (first, *again) in by_number.items():
