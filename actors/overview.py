@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 async def overview(tree: Tree) -> Status:
     """Return the status of a running tree; counts are as of the last maintenance transaction."""
+    if tree.frozen is not None:
+        return tree.frozen
     books = await tree.store.meta.snapshot()
     states = tree.supervisor.states()
     usage = tree.store.usage()
@@ -38,6 +40,7 @@ async def overview(tree: Tree) -> Status:
         used=usage.used,
         free=usage.free,
         full=usage.full,
+        problems=tree.reloader.refused,
         remembered=len(tree.intake.seen),
         forgotten=tree.intake.seen.early,
         sources=tuple(_source(tree, name, books.counts) for name in tree.plan.sources),
@@ -62,7 +65,7 @@ def inside(tree: Tree) -> Inside:
         outcomes=dict(tree.books.troubled),
         restarts={name: state.restarts for name, state in tree.supervisor.states().items()},
         connections=tree.receiver.streams,
-        limit=int(store.retention.size),
+        limit=int(store.retention.size) + int(store.archive.size),
         reserve=int(store.reserve),
     )
 
