@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.messages import NEVER, Settlement, State, Trouble
 from engine.store.base import Change, Selection
 from engine.store.order import Moved, Queued
@@ -10,7 +12,7 @@ from tests.support.stores import NOW, OpenedStore, changed, settle, trouble
 ORDERS = ("orders", "u1")
 
 
-def parked(position: int, turn: str = "u1", **changes: object) -> Trouble:
+def parked(position: int, turn: str = "u1", **changes: Any) -> Trouble:
     return trouble(position, turn=turn, due_at=NEVER, reason="parked", attempts=0, **changes)
 
 

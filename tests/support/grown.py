@@ -16,6 +16,7 @@ from actors.tree import Tree
 from engine.config.load import load
 from engine.messages import Delivery, State, Trouble
 from engine.observe.balance import equations
+from engine.observe.reloaded import Reloaded
 from engine.observe.status import Status
 from engine.plan import Plan, compile_plan
 from engine.plugin import Destination, EventType, Item, Limits, Settings, by_status
@@ -88,8 +89,12 @@ class Desk(Destination[DeskSettings]):
         self.answer: Answer = always(200)
         self.calls: list[Call] = []
         self.closed = 0
-        self._began = trio.current_time()
+        self._began = 0.0
         self._news = trio.Event()
+
+    def begin(self, at: float) -> None:
+        """Count the times of calls from trio's *at*; nothing may be asked of trio where plans are compiled."""
+        self._began = at
 
     def bounds(self) -> Limits:
         """Return the batch of the settings."""
@@ -237,6 +242,11 @@ class Engine:
         self.tree.intake.submit(self.tree.doors["shop"], [frame], partial(_ring, durable))
         await durable.wait()
 
+    async def reload(self, text: str, folder: Path | None = None) -> Reloaded:
+        """Let `HEAD` and *text* be the configuration from now on."""
+        self.tree.reloader.reread = partial(shop_plan, text, folder)
+        return await self.tree.operator.reload()
+
     async def settled(self, within: float = 60.0) -> Status:
         """Return the status once every delivery has a fate; looks every second of trio's (jumping) clock.
 
@@ -275,20 +285,33 @@ def _ring(durable: trio.Event, _error: BaseException | None) -> None:
     durable.set()
 
 
-async def grow(nursery: trio.Nursery, text: str, store: Store | None = None, *, folder: Path | None = None) -> Engine:
+async def grow(
+    nursery: trio.Nursery,
+    text: str,
+    store: Store | None = None,
+    *,
+    folder: Path | None = None,
+    answers: Mapping[str, Answer] | None = None,
+) -> Engine:
     """Return a running engine on *store* (a new one in memory if None) with `HEAD` and *text* for a configuration.
 
-    Its chance always says 0.5: a wait of full jitter is half of the longest.
+    Desks answer as in *answers* from the first delivery on: a store may have some. Its chance always says 0.5: a wait of
+    full jitter is half of the longest.
     """
     clock = TrioClock(NOW + trio.current_time())
     plan = shop_plan(text, folder)
     opened = await open_store("memory", Path()) if store is None else store
     wishes = [
-        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start)
+        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start, was=sync.was)
         for sync in plan.syncs.values()
     ]
+    for each in plan.destinations.values():
+        if isinstance(each.destination, Desk):
+            each.destination.begin(trio.current_time())
     beginning = await begin(opened, wishes, plan.sources.keys(), Seen(86_400.0, 10_000), Retention(), clock.wall())
     engine = Engine(Tree(plan, opened, beginning, clock, [], lambda: 0.5), opened)
+    for name, answer in (answers or {}).items():
+        engine.desk(name).answer = answer
     await nursery.start(engine.run)
     return engine
 
