@@ -295,8 +295,8 @@ async def grow(
 ) -> Engine:
     """Return a running engine on *store* (a new one in memory if None) with `HEAD` and *text* for a configuration.
 
-    Desks answer as in *answers* from the first delivery on: a store may have some. Its chance always says 0.5: a wait of
-    full jitter is half of the longest.
+    Desks answer as in *answers* from the first delivery on: a store may have some. Its chance always says 0.5: a wait
+    of full jitter is half of the longest.
     """
     clock = TrioClock(NOW + trio.current_time())
     plan = shop_plan(text, folder)
