@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
-from actors.port import Port
 from engine.observe.status import Status
 
 SOME = 256
 """Deliveries that expire at once, at most."""
 
 
-def oldest_of(ports: Mapping[str, Port], status: Callable[[], Awaitable[Status]]) -> Callable[[], Awaitable[int]]:
+class Expiring(Protocol):
+    """What belongs to a destination, as far as it matters here."""
+
+    def expire(self, most: int) -> int:
+        """Let the sender archive the first *most* of what waits; return how many these are."""
+
+
+def oldest_of(ports: Mapping[str, Expiring], status: Callable[[], Awaitable[Status]]) -> Callable[[], Awaitable[int]]:
     """Return what lets some deliveries expire, of the destination whose oldest event has waited longest.
 
     Those that wait in its lanes go; its routers and the retry scheduler fill these again with what is next. What waits
@@ -27,8 +34,8 @@ def oldest_of(ports: Mapping[str, Port], status: Callable[[], Awaitable[Status]]
         found.sort(key=lambda one: one.oldest_pending or 0.0, reverse=True)
         for sync in found:
             port = ports.get(sync.destination)
-            if port is not None and port.lanes.waiting:
-                return port.expire(SOME)
+            if port is not None and (some := port.expire(SOME)):
+                return some
         return 0
 
     return expire
