@@ -140,6 +140,12 @@ class Ordering:
             self._go_on(freed)
         self.changed()
 
+    def withdraw(self) -> list[Work]:
+        """Return all that waits in memory, and let go of it: the sync goes, or goes elsewhere."""
+        gone, seats = self.turns.withdraw()
+        self._give_back(seats)
+        return gone
+
     def longest(self) -> tuple[Hot, ...]:
         """Return the keys behind which most wait."""
         return self.turns.longest()

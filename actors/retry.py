@@ -88,6 +88,9 @@ class Retry:
         for line in ordering.wishes():
             now = self.clock.wall()
             claims = await self.queue.claim_parked((ordering.sync, line.key), line.mark, now, MOST)
+            if ordering.turns.again:  # its sync leaves
+                await self.queue.commit(Change(settles=tuple([_released(claim) for claim in claims])))
+                return
             dues = [_due(claim, now) for claim in claims]
             found = [due for due in dues if due.delivery.position > line.forsaken]
             gone = dues[: len(dues) - len(found)]

@@ -101,6 +101,8 @@ class Lanes(Generic[T]):
         lane.room.occupy(places)
         lane.items.extend(items)
         self._takers.unpark()
+        if self._lingering:
+            self._lingering.unpark_all()
 
     async def ready(self) -> None:
         """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.

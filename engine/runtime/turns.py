@@ -242,6 +242,23 @@ class Turns(Generic[T]):
         line.forsaken = line.last if line.parking else 0
         return gone, seats
 
+    def withdraw(self) -> tuple[list[T], int]:
+        """Take out all that wait in memory; nothing parked is wished for until `again` is over.
+
+        Returns:
+            What was taken out, and how many of it had a place in the lane.
+        """
+        self.again = True
+        gone: list[T] = []
+        seats = 0
+        for line in self.lines.values():
+            gone += [waits.item for waits in line.waiting]
+            seats += line.seated
+            line.waiting.clear()
+            line.seated = 0
+        self.standing = 0
+        return gone, seats
+
     def fetched(self, key: str, found: Sequence[Waits[T]], mark: Mark, gone: int = 0) -> Freed[T] | None:
         """Take what was fetched of those parked behind `Line.mark`, in order; return the first, which goes.
 

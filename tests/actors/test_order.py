@@ -11,7 +11,7 @@ from engine.messages import Delivery
 from engine.plugin import Item, by_status
 from engine.runtime import turns
 from engine.store.base import Selection
-from tests.support.grown import Engine, always, each, grow, hang, reopened, unbalanced
+from tests.support.grown import Engine, always, each, grow, hang, reopened, shop_plan, unbalanced
 from tests.support.order import Came, disorder
 
 ORDERED = """
@@ -292,3 +292,41 @@ async def test_a_discarded_head_lets_the_next_go(nursery, autojump_clock):
     assert positions(engine, "a") == [1, 2, 3]
     assert status.syncs[0].discarded == 1
     assert unbalanced(status) == []
+
+
+async def reload(engine: Engine, text: str) -> None:
+    plan = shop_plan(text)
+    engine.tree.reloader.reread = lambda: plan
+    made = await engine.tree.reloader.reload()
+    assert made.refused == ""
+
+
+@pytest.mark.parametrize("how", ["changed mapping", "re-pointed", "renamed"])
+async def test_the_order_holds_over_a_reload(nursery, autojump_clock, small, how):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position % 50 == 1 and one.attempts < 3 else 200)
+    for number in range(40):
+        await engine.send(10, user=f"u{number % 3}")
+    await trio.sleep(1)
+    assert engine.tree.orderings.of("orders").turns.parked > 100
+    before = engine.desk()
+    text = {
+        "changed mapping": ORDERED.replace("{ n =", "{ m = { value = 1 }, n ="),
+        "re-pointed": ORDERED.replace("crm", "erp"),
+        "renamed": ORDERED.replace("[syncs.orders", "[syncs.renamed").replace("[[syncs.orders", "[[syncs.renamed"),
+    }[how]
+    if how == "renamed":
+        text = text.replace("order_by", 'was = "orders"\norder_by')
+    await reload(engine, text)
+    desks = {id(desk): desk for desk in (before, *map(engine.desk, engine.tree.plan.destinations))}
+    for desk in desks.values():
+        desk.answer = before.answer
+    for number in range(10):
+        await engine.send(10, user=f"u{number % 3}")
+    status = await engine.settled(3600)
+
+    calls = [call for desk in desks.values() for call in desk.calls]
+    arrived = [Came(one.body()["user"], one.key, one.position) for call in calls for one in call.batch]
+    assert disorder(arrived) == []
+    assert sorted({one.place for one in arrived}) == list(range(1, 501))
+    assert status.syncs[0].pending == 0
