@@ -82,7 +82,8 @@ class Console:
     async def run(self) -> None:
         """Listen until told to stop."""
         self._stopped = trio.Event()
-        await trio.to_thread.run_sync(self._house.look.prepare)
+        if not self._house.look.is_ready:
+            await trio.to_thread.run_sync(self._house.look.prepare)
         listen = self._settings.listen
         service = Service(handler=self.answer, crashed=_crashed, limits=LIMITS)
         async with Beside() as nursery:

@@ -14,6 +14,7 @@ from actors.console.answers import Asked, Endpoint, Said, unknown
 from engine.config.secrets import redacted
 from engine.observe.audited import Changed
 from engine.observe.changed import done
+from engine.observe.reloaded import Reloaded
 from engine.observe.shown import Counted, Looking, Looks, Page, Tapping
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus
 from engine.plan.explained import Explained
@@ -128,6 +129,10 @@ async def _erase(asked: Asked) -> Erasure:
     return await asked.operator.erase(asked.body)
 
 
+async def _reload(asked: Asked) -> Reloaded:
+    return await asked.operator.reload()
+
+
 async def _discard(asked: Asked) -> Counted:
     return Counted(count=await asked.operator.discard(asked.body))
 
@@ -171,6 +176,7 @@ ENDPOINTS: Final = (
     ),
     _get("/trace/{message_id}", "The way of an event, to every attempt", _trace, tuple[Traced, ...]),
     _post("/erase", "Erase a user, a step further; ask until it is done", _erase, Erasure, Erasure),
+    _post("/reload", "Let the configuration take effect as it is now, or refuse it whole", _reload, Reloaded),
     _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
     Endpoint(
         method="POST",

@@ -57,6 +57,11 @@ class Look:
             self._files[path.name] = (KINDS[path.suffix], body, f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
     @property
+    def is_ready(self) -> bool:
+        """Whether `prepare` was here."""
+        return bool(self._files)
+
+    @property
     def mark(self) -> str:
         """What addresses of files carry, so that a new version is not taken for the old."""
         return hashlib.sha256("".join(tag for _, _, tag in self._files.values()).encode()).hexdigest()[:10]

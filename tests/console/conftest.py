@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Error, Page, sync_playwright
 
 from tests.support.browser import ALONE, chromium
 from tests.support.child import Child
@@ -117,8 +117,12 @@ class Watched:
         page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].partition(":")[0]))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        page.on("dialog", lambda dialog: (self.errors.append("a dialog opened"), dialog.dismiss()))
+        page.on("dialog", self._dialog)
         return page
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.errors.append("a dialog opened")
+        dialog.dismiss()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Seen(HTMLParser):
 
 
 @pytest.fixture
-async def browser(nursery, autojump_clock):
+async def browser(nursery):
     engine = await grow(nursery, ORDERS)
     yield Browser(engine)
     engine.tree.stop_now()

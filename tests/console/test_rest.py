@@ -19,7 +19,7 @@ ORDER = {"type": "track", "event": "Seen", "userId": "u", "properties": {"n": 7}
 
 
 @pytest.fixture
-async def browser(nursery, autojump_clock):
+async def browser(nursery):
     engine = await grow(nursery, ORDERS)
     yield Browser(engine)
     engine.tree.stop_now()

@@ -17,14 +17,14 @@ SIBLING = (("origin", "http://127.0.0.1:3000"), ("sec-fetch-site", "same-site"))
 
 
 @pytest.fixture
-async def browser(nursery, autojump_clock):
+async def browser(nursery):
     engine = await grow(nursery, ORDERS)
     yield Browser(engine)
     engine.tree.stop_now()
 
 
 @pytest.fixture(params=[TOKEN, HASH], ids=["as itself", "as its hash"])
-async def stranger(nursery, autojump_clock, request, monkeypatch):
+async def stranger(nursery, request, monkeypatch):
     monkeypatch.setattr(grown, "HEAD", grown.HEAD.replace("[console]", f'[console]\ntoken = "{request.param}"'))
     engine = await grow(nursery, ORDERS)
     yield Browser(engine)

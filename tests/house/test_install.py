@@ -20,6 +20,8 @@ from tests.support.house import ROOT, commands, page
 
 PATIENCE = 180.0
 """Seconds one command may take; the slowest fetches and unpacks what Headrace stands on."""
+SHOWN = {".css", ".html", ".js", ".svg"}
+"""What the console's pages are made of."""
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "COV"))}
 
 
@@ -82,6 +84,9 @@ def test_the_wheel_has_the_three_rooms_the_demo_and_the_licence(wheel: Path) -> 
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"engine", "actors", "plugins"}
     assert {f"{room}/py.typed" for room in ("engine", "actors", "plugins")} <= names
     assert {"engine/demo/config.toml", "engine/demo/session.ndjson"} <= names
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "actors/console").rglob("*.*") if path.suffix in SHOWN}
+    assert pages
+    assert pages <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 

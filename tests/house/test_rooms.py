@@ -28,7 +28,7 @@ MADE_IN = {
 PURE = ("engine.errors", "engine.units", "engine.messages", "engine.wire", "engine.plugin", "engine.registry")
 PURE_ROOMS = ("config", "lang", "plan")
 ANNOTATED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.AnnAssign)
-HEAVY = ("trio", "trio_websocket", "httpx", "h11", "sqlite3", "structlog")
+HEAVY = ("trio", "trio_websocket", "httpx", "h11", "sqlite3", "structlog", "jinja2")
 
 
 def calls(path: Path) -> Iterator[ast.Call]:

@@ -29,8 +29,8 @@ class Fountain:
         finally:
             self.ended.set()
 
-    async def connect(self, nursery: trio.Nursery, **limits: float) -> trio.SocketStream:
-        service = Service(handler=self.answer, crashed=self.crashes.append, limits=Limits(**limits))
+    async def connect(self, nursery: trio.Nursery, write: float = 30.0) -> trio.SocketStream:
+        service = Service(handler=self.answer, crashed=self.crashes.append, limits=Limits(write=write))
         port = await nursery.start(partial(serve, "127.0.0.1", 0, service, stop=self.stop))
         return await trio.open_tcp_stream("127.0.0.1", port)
 
