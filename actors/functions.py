@@ -80,6 +80,16 @@ class Runner:
                 with contextlib.suppress(Died, TimedOut, Unusable):
                     await hand.ready()
 
+    async def prove(self) -> None:
+        """Start processes, and raise what keeps one from loading its function.
+
+        Raises:
+            Died, TimedOut, Unusable: as `Hand.ready`.
+        """
+        for hand in self._hands:
+            if hand:
+                await hand.ready()
+
     def kill(self) -> None:
         """End all processes."""
         for hand in self._hands:

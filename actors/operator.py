@@ -14,6 +14,7 @@ from actors.rehearsal import rehearse
 from actors.tapped import Looker
 from engine.errors import HeadraceError
 from engine.observe.metrics import exposition
+from engine.observe.reloaded import Reloaded
 from engine.observe.sampling import Reading
 from engine.observe.shown import Looking, Looks, Page, Tapping
 from engine.observe.status import Status
@@ -66,7 +67,7 @@ class Operator:
             self.tree.ports[name].breaker.pause(BY_OPERATOR)
         else:
             return False
-        await self._keep_paused()
+        await self.keep_paused()
         return True
 
     async def resume(self, kind: str, name: str) -> bool:
@@ -78,7 +79,7 @@ class Operator:
             self.tree.ports[name].breaker.probe_now()
         else:
             return False
-        await self._keep_paused()
+        await self.keep_paused()
         return True
 
     async def disable(self, kind: str, name: str) -> bool:
@@ -146,6 +147,10 @@ class Operator:
         """
         return await rehearse(self.tree, event, source)
 
+    async def reload(self) -> Reloaded:
+        """Let the configuration take effect as its files are now, or refuse it whole; return what came of it."""
+        return await self.tree.reloader.reload()
+
     async def reading(self) -> Reading:
         """Return the counters that charts are made of."""
         return await reading(self.tree)
@@ -198,7 +203,8 @@ class Operator:
         """End archived and waiting deliveries for good; return how many. One in flight may still arrive."""
         return await self.tree.store.ledger.discard(selection, self.tree.clock.wall())
 
-    async def _keep_paused(self) -> None:
+    async def keep_paused(self) -> None:
+        """Remember what is paused, over a restart."""
         async with self._pausing:  # one after the other, each with what holds then: the last one stays
             syncs = tuple(name for name, gate in self.tree.gates.items() if gate.shut)
             destinations = tuple(name for name, port in self.tree.ports.items() if port.breaker.paused_for(BY_OPERATOR))

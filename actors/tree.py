@@ -269,8 +269,9 @@ class Tree:
     def remove_source(self, name: str) -> None:
         """Close what `add_source` opened; its validator has ended."""
         self.runners.pop(name).kill()
-        for by_name in (self.eras, self.received, self.judged, self.passed, self.fed, self.spans, self.doors):
+        for by_name in (self.eras, self.received, self.judged, self.passed, self.fed, self.spans):
             by_name.pop(name)
+        self.doors.pop(name, None)
         self.readers.pop(name, None)
         self.books.cursors.pop(name, None)
 
@@ -287,9 +288,7 @@ class Tree:
         reports = self.reports
         drain = float(self.plan.config.receiver.drain)
         return [
-            Child(
-                name="archiver", start=self._archiver, stop=reports.close, inbox=reports, drain=30.0, essential=True
-            ),
+            Child(name="archiver", start=self._archiver, stop=reports.close, inbox=reports, drain=30.0, essential=True),
             Child(name="maintenance", start=self.maintenance.run, stop=self.maintenance.stop),
             *map(self.sender, self.plan.destinations),
             Child(name="replayer", start=self.replayer.run, stop=self.replayer.stop),
@@ -298,10 +297,10 @@ class Tree:
             *map(self.validator, self.plan.sources),
             Child(name="receiver", start=self.receiver.run, stop=self.receiver.stop, drain=drain, essential=True),
             *map(self.reader, self.readers),
-            Child(name="reloader", start=self.reloader.run, stop=self.reloader.stop, drain=30.0, rank="last"),
             Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop),
             Child(name="alerts", start=self.alerts.run, stop=self.alerts.stop, drain=1.0),
             Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0),
+            Child(name="reloader", start=self.reloader.run, stop=self.reloader.stop, drain=30.0),
         ]
 
     def sender(self, name: str) -> Child:

@@ -101,6 +101,11 @@ class Receiver:
         for stream in self._streams:
             stream.drain()
 
+    def revoke(self) -> None:
+        """Close the connections whose key is not good any more, after their last acks."""
+        for stream in self._streams:
+            stream.recheck()
+
     async def _serve(self, task_status: trio.TaskStatus[int]) -> None:
         listen, limits = self._settings.listen, self._settings.limits
         service = Service(

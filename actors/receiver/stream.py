@@ -84,6 +84,8 @@ class Stream:
         self._reading = trio.CancelScope()
         self._taken = 0
         self._failure: BaseException | None = None
+        self._door: Door | None = None
+        self._parting = (wire.DRAINING, "draining; connect again")
 
     async def run(self) -> None:
         """Serve until either side ends it; what is then undecided, the client will send again."""
@@ -101,6 +103,12 @@ class Stream:
         """Read no more, send the last acks, close; returns at once."""
         self._reading.cancel()
 
+    def recheck(self) -> None:
+        """Close if the key that was shown opens another door now, or none."""
+        if self._door is not None and self._intake.door_for(self._guest.write_key) is not self._door:
+            self._parting = (wire.KEY, "the write key opens nothing any more")
+            self._reading.cancel()
+
     async def _read(self) -> tuple[int, str]:
         """Read until there is a reason to close, and return it."""
         with self._reading:
@@ -117,7 +125,7 @@ class Stream:
                 return wire.TOO_LARGE, error.reason
         if self._failure is not None:
             return wire.FAILED, "the store has failed; what is not acknowledged is not accepted"
-        return wire.DRAINING, "draining; connect again"
+        return self._parting
 
     async def _meet(self) -> Door | str:
         """Return what the client's key opens, after telling it so; or why it may not come in."""
@@ -133,6 +141,7 @@ class Stream:
         if door.plan.doorway.kind is not None:
             return "the write key is not for SDKs, see the type of its source"
         await self._socket.send(_text(msgspec.structs.replace(self._ready, source=door.plan.name)))
+        self._door = door
         return door
 
     async def _heard(self) -> str | bytes:

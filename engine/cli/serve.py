@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -90,6 +91,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
 
     async with AsyncExitStack() as stack:
         tree = await _grow(plan, registry, house, stack)
+        tree.reloader.reread = partial(_reread, Path(plan.loaded.file), house)
         await _probe("receiver", plan.config.receiver.listen)
         await _probe("console", plan.config.console.listen)
         gc.collect()
@@ -102,7 +104,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
             notifier.stopping()
             tree.stop()
 
-        await nursery.start(partial(listen, stop=stop, stop_now=tree.stop_now, reload=_no_reload))
+        await nursery.start(partial(listen, stop=stop, stop_now=tree.stop_now, reload=tree.reloader.ask))
         await nursery.start(partial(_run, tree, ended))
         ready = Ready(receiver=await tree.receiver.address(), console=await tree.console.address(), tree=tree)
         notifier.ready()
@@ -119,9 +121,11 @@ async def _run(tree: Any, ended: Any, *, task_status: Any) -> None:
 
 async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitStack) -> Any:
     """Return a tree on an opened store, which *stack* closes."""
+    from engine.cli.former import former_plan  # noqa: PLC0415
     from engine.runtime.clock import SystemClock  # noqa: PLC0415
     from engine.store.base import Retention  # noqa: PLC0415
     from engine.store.opening import open_store  # noqa: PLC0415
+    from engine.store.revisions import keep_revision  # noqa: PLC0415
     from engine.store.seen import Seen  # noqa: PLC0415
     from engine.store.start import Wish, begin  # noqa: PLC0415
 
@@ -137,11 +141,26 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
         archive_size=settings.archive.size,
     )
     wishes = [
-        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start)
+        Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start, was=sync.was)
         for sync in plan.syncs.values()
     ]
     beginning = await begin(store, wishes, plan.sources.keys(), Seen(dedup.window, dedup.max), retention, clock.wall())
+    former = await former_plan(store, plan, registry, beginning)
+    beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
+    loaded, reached = plan.loaded, {name: page.high for name, page in beginning.progress.items()}
+    await keep_revision(
+        store, clock.wall(), digest=loaded.digest, text=loaded.text, tables=loaded.tables, reached=reached
+    )
     return house.tree(plan, store, beginning, clock, registry.sources(), random.random)
+
+
+def _reread(config: Path, house: House) -> Plan:
+    """Return the plan of a configuration as it is now.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    return read_plan(config, house, secrets=True)[0]
 
 
 async def _probe(table: str, address: Address) -> None:
@@ -159,8 +178,3 @@ async def _probe(table: str, address: Address) -> None:
         raise HeadraceError(f"cannot listen on {address}: {error.strerror or error}\n    {hint}") from None
     for listener in listeners:
         await listener.aclose()
-
-
-def _no_reload() -> None:
-    """Say that a changed configuration is not taken up while running."""
-    sys.stderr.write("SIGHUP: a changed configuration takes effect at the next start; nothing was reloaded\n")

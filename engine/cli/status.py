@@ -114,6 +114,8 @@ def show(status: Status) -> None:
     say(f"headrace is {head}: {status.last:,} events accepted, {status.used / 2**20:,.1f} MiB used")
     if status.full:
         say(f"EVENTS ARE REFUSED: {status.full}")
+    if status.problems:
+        say(f"THE CONFIGURATION WAS REFUSED, and the one before is in force:\n{status.problems}")
     if status.forgotten:
         say(f"{status.forgotten:,} messageIds were forgotten too early: raise [receiver.dedup] max")
     for table in (_sources(status), [*_syncs(status), *_orders(status)], _destinations(status)):

@@ -118,6 +118,14 @@ class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     with the reason ``expired``."""
 
 
+class Reload(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[reload]`: how a changed configuration takes effect while the engine runs."""
+
+    watch: bool = True
+    """Whether a file that was saved takes effect by itself, within seconds, if nothing is wrong with it; without it,
+    ``headrace reload`` or SIGHUP."""
+
+
 class Source(Table, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """`[sources.NAME]`: who may send, and what is checked. Keys beside these are the plugin's own settings."""
 
@@ -263,6 +271,8 @@ class Config(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The console, and the Admin REST."""
     store: Store = Store()
     """Where events live."""
+    reload: Reload = Reload()
+    """How changes take effect."""
     sources: dict[str, Source] = {}
     """Who may send."""
     contracts: dict[str, Contract] = {}

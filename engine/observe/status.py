@@ -151,6 +151,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         remembered: messageIds by which a duplicate is recognised.
         forgotten: those that had to go before the window ended, since start: a copy of such an event is a new one.
         restarts: actor to how often it was started again.
+        problems: what is wrong with the configuration as it was last read, so that it was refused; or "".
     """
 
     running: bool
@@ -164,6 +165,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     remembered: int = 0
     forgotten: int = 0
     restarts: dict[str, int] = {}
+    problems: str = ""
 
 
 FATES = ("created", "delivered", "archived", "discarded", "erased")

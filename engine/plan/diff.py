@@ -16,7 +16,7 @@ What = Literal["added", "removed", "renamed", "re-pointed", "changed"]
 
 _NAMED = frozenset({"include", "sources", "contracts", "functions", "windows", "destinations", "syncs", "cases"})
 """Tables that are told by the parts that use them, or that no engine runs."""
-_LIVE = frozenset({"receiver.limits.event", "receiver.limits.window", "deliver_after_commit"})
+_LIVE = frozenset({"receiver.limits.event", "deliver_after_commit", "reload.watch", "alerts"})
 """Keys of the other tables that take effect without a restart."""
 _ONCE = frozenset({"start", "was"})
 """Keys of a sync that say where it begins, and nothing of what it does."""
@@ -84,7 +84,7 @@ def compare(old: Plan, new: Plan) -> Diff:
 
 def merged(old: Plan, new: Plan, diff: Diff) -> Plan:
     """Return *new* with the very parts of *old* that it does not change: those are at work, and stay so."""
-    touched = {(edit.kind, edit.name) for edit in diff.edits}
+    touched: set[tuple[str, str]] = {(edit.kind, edit.name) for edit in diff.edits}
     return msgspec.structs.replace(
         new,
         sources=_kept("source", old.sources, new.sources, touched),

@@ -216,6 +216,10 @@ class SyncPlan:
             turn="" if self.order is None else self.order.turn(event.body),
         )
 
+    def event_types_beside(self) -> frozenset[str]:
+        """Return the names of its event types if several may take one event, else none."""
+        return frozenset(kind.name for kind in self.event_types) if self._takes_all else frozenset()
+
     def former_key(self, delivery: Delivery) -> str:
         """Return the idempotency key that *delivery* had under the sync's former name; its own if it had none."""
         if not self.was:

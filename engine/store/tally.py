@@ -127,6 +127,12 @@ class Tally:
         trouble = self._bare(work, reason=ORDER_TIMEOUT, error=error)
         self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
+    def sync_removed(self, work: Work) -> None:
+        """Archive a delivery whose sync is gone."""
+        error = "its sync was removed before it was sent\nreplay it with another sync, if it is still worth sending"
+        trouble = self._bare(work, reason="sync_removed", error=error)
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+
     def sender_died(self, work: Work) -> None:
         """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
         delivery = work_delivery(work)

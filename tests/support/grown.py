@@ -244,6 +244,7 @@ class Engine:
 
     async def reload(self, text: str, folder: Path | None = None) -> Reloaded:
         """Let `HEAD` and *text* be the configuration from now on."""
+        self.tree.reloader.aside = _at_once
         self.tree.reloader.reread = partial(shop_plan, text, folder)
         return await self.tree.operator.reload()
 
@@ -279,6 +280,12 @@ class Engine:
         """End at once, as ``kill -9`` would but for what the store already has."""
         self.tree.stop_now()
         await self.over.wait()
+
+
+async def _at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Do *work* here: while a thread did it, trio's clock would jump."""
+    await trio.lowlevel.checkpoint()
+    return work(*arguments)
 
 
 def _ring(durable: trio.Event, _error: BaseException | None) -> None:

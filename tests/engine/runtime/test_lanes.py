@@ -126,7 +126,7 @@ def test_dropping_empties_the_lanes_and_frees_their_places() -> None:
     put(made, "orders", *"ab")
     put(made, "due", "1")
 
-    assert made.drop() == ["1", "a", "b"]
+    assert made.take_out(lambda _: True) == ["1", "a", "b"]
     assert (made.waiting, made["orders"].room.free, made["due"].room.free) == (0, 10, 10)
 
 
