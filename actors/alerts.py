@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from engine.config.outward import Alerts as Settings
-from engine.observe.alerts import Alert, Growth, Moment, Thresholds, Told, after, changes, conditions
+from engine.observe.alerts import Alert, Growth, Moment, Thresholds, Told, after, ailments, changes
 from engine.observe.status import Status
 from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 class Alerts:
     """Looks at the engine every few seconds, and posts what changed since whoever listens was told last.
 
-    What could not be posted is tried again at a later look, as it is then: a condition that came and went meanwhile is
+    What could not be posted is tried again at a later look, as it is then: an ailment that came and went meanwhile is
     not told, and nothing piles up.
 
     Args:
@@ -88,7 +88,7 @@ class Alerts:
         at = Moment(now=self.clock.wall(), running=self.clock.monotonic() - self._began)
         totals = {sync.name: sync.archived for sync in status.syncs}
         grown = self._growth.look(totals, self.clock.monotonic(), float(settings.archived_within))
-        found = conditions(status, _thresholds(settings), grown, self._told)
+        found = ailments(status, _thresholds(settings), grown, self._told)
         for alert in changes(self._told, found, status, at):
             if error := await self._post(settings, alert):
                 self._failures += 1

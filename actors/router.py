@@ -96,9 +96,9 @@ class Router(Reader[Passed]):
         troubles: list[Trouble] = []
         filtered: Counter[str] = Counter()
         matched = 0
-        route = disabled if self.outlets.off() else self.sync.route
+        decide = disabled if self.outlets.off() else self.sync.route
         for event in passed.events:
-            made = route(event, now)
+            made = decide(event, now)
             if made.reason:
                 filtered[made.reason] += 1
             else:

@@ -32,7 +32,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     disk_free: int
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
+class Ailment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is not well.
 
     Attributes:
@@ -47,18 +47,18 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """What makes it the same condition tomorrow."""
+        """What makes it the same ailment tomorrow."""
         return f"{self.alert} {self.subject}"
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """A condition that was told and is not over.
+    """An ailment that was told and is not over.
 
     Attributes:
         since: epoch seconds at which it was noticed.
     """
 
-    condition: Condition
+    ailment: Ailment
     since: float
 
 
@@ -68,9 +68,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: equal for every attempt to post this change.
         state: ``raised`` or ``recovered``.
-        alert, subject: see `Condition`.
+        alert, subject: see `Ailment`.
         text: the same in a sentence; chats that take ``{"text": …}`` show it.
-        since: epoch seconds at which the condition was noticed.
+        since: epoch seconds at which the ailment was noticed.
         at: epoch seconds of this change.
     """
 
@@ -102,9 +102,9 @@ class Growth:
         return {name: max(total - first.get(name, total), 0) for name, total in totals.items()}
 
 
-def conditions(
+def ailments(
     status: Status, thresholds: Thresholds, grown: Mapping[str, int], told: Mapping[str, Told]
-) -> dict[str, Condition]:
+) -> dict[str, Ailment]:
     """Return everything that is not well, by key.
 
     Args:
@@ -117,55 +117,55 @@ def conditions(
     return {each.key: each for each in found}
 
 
-def _states(status: Status, told: Mapping[str, Told]) -> Iterator[Condition]:
+def _states(status: Status, told: Mapping[str, Told]) -> Iterator[Ailment]:
     for destination in status.destinations:
         yield from _destination(destination, told)
     for source in status.sources:
         if source.state == "attention":
             text = f"a function of source '{source.name}' needs attention, and its events wait: {source.reason}"
-            yield Condition(alert="function_needs_attention", subject=source.name, text=text)
+            yield Ailment(alert="function_needs_attention", subject=source.name, text=text)
     down = [f"router.{sync.name}" for sync in status.syncs if sync.state == "down"]
     down += [f"sender.{destination.name}" for destination in status.destinations if destination.state == "down"]
     for actor in down:
         text = f"{actor} died again and again and was given up: its events wait in the store until the engine restarts"
-        yield Condition(alert="actor_given_up", subject=actor, text=text)
+        yield Ailment(alert="actor_given_up", subject=actor, text=text)
     if status.full:
-        yield Condition(alert="store_full", subject="", text=f"events are refused: {status.full}")
+        yield Ailment(alert="store_full", subject="", text=f"events are refused: {status.full}")
 
 
-def _destination(one: DestinationStatus, told: Mapping[str, Told]) -> Iterator[Condition]:
+def _destination(one: DestinationStatus, told: Mapping[str, Told]) -> Iterator[Ailment]:
     held = f"; {one.held:,} deliveries wait" if one.held else ""
     if one.state == "open":
         text = f"destination '{one.name}' is down ({one.reason}){held}"
-        yield Condition(alert="destination_down", subject=one.name, text=text)
+        yield Ailment(alert="destination_down", subject=one.name, text=text)
     elif one.state == "attention":
         text = f"destination '{one.name}' needs attention: {one.reason}{held}"
-        yield Condition(alert="destination_needs_attention", subject=one.name, text=text)
+        yield Ailment(alert="destination_needs_attention", subject=one.name, text=text)
     elif one.state == "half_open":  # a probe is out: whatever it was, it still is
         for alert in _OF_DESTINATIONS:
             if before := told.get(f"{alert} {one.name}"):
-                yield before.condition
+                yield before.ailment
 
 
 def _numbers(
     status: Status, thresholds: Thresholds, grown: Mapping[str, int], told: Mapping[str, Told]
-) -> Iterator[Condition]:
+) -> Iterator[Ailment]:
     for sync in status.syncs:
         calm = CALM if f"archive_growing {sync.name}" in told else 1.0
         if (many := grown.get(sync.name, 0)) > thresholds.archived * calm:
             text = f"sync '{sync.name}': {many:,} deliveries were archived within {_minutes(thresholds.within)}"
-            yield Condition(alert="archive_growing", subject=sync.name, text=text)
+            yield Ailment(alert="archive_growing", subject=sync.name, text=text)
         calm = CALM if f"pending_too_old {sync.name}" in told else 1.0
         if sync.oldest_pending is not None and sync.oldest_pending > thresholds.oldest_pending * calm:
             text = f"sync '{sync.name}': the oldest pending delivery has waited for {_minutes(sync.oldest_pending)}"
-            yield Condition(alert="pending_too_old", subject=sync.name, text=text)
+            yield Ailment(alert="pending_too_old", subject=sync.name, text=text)
     calm = CALM if "disk_low " in told else 1.0
     if status.free < thresholds.disk_free / calm:
         text = f"the store's disk has {status.free / 2**20:,.0f} MiB left"
-        yield Condition(alert="disk_low", subject="", text=text)
+        yield Ailment(alert="disk_low", subject="", text=text)
 
 
-def changes(told: Mapping[str, Told], found: Mapping[str, Condition], status: Status, at: Moment) -> list[Alert]:
+def changes(told: Mapping[str, Told], found: Mapping[str, Ailment], status: Status, at: Moment) -> list[Alert]:
     """Return what to tell, the raised first: what was found and not told, what was told and is over.
 
     Args:
@@ -175,9 +175,9 @@ def changes(told: Mapping[str, Told], found: Mapping[str, Condition], status: St
         at: now.
     """
     raised = [_alert("raised", each, each.text, at.now, at.now) for key, each in found.items() if key not in told]
-    over = [each for key, each in told.items() if key not in found and _is_over(each.condition, status, at)]
+    over = [each for key, each in told.items() if key not in found and _is_over(each.ailment, status, at)]
     return raised + [
-        _alert("recovered", each.condition, f"over: {each.condition.text}", each.since, at.now) for each in over
+        _alert("recovered", each.ailment, f"over: {each.ailment.text}", each.since, at.now) for each in over
     ]
 
 
@@ -193,32 +193,32 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     running: float
 
 
-def after(told: Mapping[str, Told], alert: Alert, found: Mapping[str, Condition]) -> dict[str, Told]:
+def after(told: Mapping[str, Told], alert: Alert, found: Mapping[str, Ailment]) -> dict[str, Told]:
     """Return what whoever listens knows of once *alert* has reached them."""
     key = f"{alert.alert} {alert.subject}"
     rest = {each: before for each, before in told.items() if each != key}
-    return rest | {key: Told(condition=found[key], since=alert.since)} if alert.state == "raised" else rest
+    return rest | {key: Told(ailment=found[key], since=alert.since)} if alert.state == "raised" else rest
 
 
-def _is_over(condition: Condition, status: Status, at: Moment) -> bool:
-    """Return whether a condition that is not found any more can be said to be over."""
+def _is_over(ailment: Ailment, status: Status, at: Moment) -> bool:
+    """Return whether an ailment that is not found any more can be said to be over."""
     if at.running < GRACE:
         return False
-    if condition.alert not in _OF_DESTINATIONS:
+    if ailment.alert not in _OF_DESTINATIONS:
         return True
     # Since a start, a breaker that is closed proves nothing while events wait and none has arrived.
-    waits = any(one.name == condition.subject and one.held for one in status.destinations)
-    arrived = any(sync.destination == condition.subject and sync.last_delivery for sync in status.syncs)
+    waits = any(one.name == ailment.subject and one.held for one in status.destinations)
+    arrived = any(sync.destination == ailment.subject and sync.last_delivery for sync in status.syncs)
     return arrived or not waits
 
 
-def _alert(state: str, condition: Condition, text: str, since: float, now: float) -> Alert:
-    seed = f"{condition.key} {state} {since:.3f}"
+def _alert(state: str, ailment: Ailment, text: str, since: float, now: float) -> Alert:
+    seed = f"{ailment.key} {state} {since:.3f}"
     return Alert(
         id=hashlib.blake2b(seed.encode(), digest_size=16).hexdigest(),
         state=state,
-        alert=condition.alert,
-        subject=condition.subject,
+        alert=ailment.alert,
+        subject=ailment.subject,
         text=text,
         since=since,
         at=now,

@@ -63,7 +63,7 @@ class Allowed(msgspec.Struct, frozen=True):
 
 ALLOWED = (
     Allowed("row", "engine/store/*", "a row of a table"),
-    Allowed("row", "engine/plan/sources.py", "the ledger's row"),
+    Allowed("row", "engine/plan/*.py", "the ledger's row"),
     Allowed("row", "engine/runtime/breaker.py", "failures in a row"),
     Allowed("queue", "engine/store/base.py", "the store's role of that name: put, claim, settle"),
     Allowed("queue", "actors/*.py", "the store's role of that name"),
@@ -89,7 +89,6 @@ ALLOWED = (
     Allowed("transform", "engine/plan/*.py", "what a user's function is called: `transform_events`"),
     Allowed("transform", "plugins/functions/*.py", "what a user's function is called: `transform_events`"),
     Allowed("condition", "engine/runtime/*.py", "a child's: starting, running, restarting, stopped"),
-    Allowed("condition", "actors/*.py", "a child's"),
 )
 
 

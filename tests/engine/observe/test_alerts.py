@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.observe.alerts import GRACE, Growth, Moment, Thresholds, Told, after, changes, conditions
+from engine.observe.alerts import GRACE, Growth, Moment, Thresholds, Told, after, ailments, changes
 from engine.observe.status import DestinationStatus, SourceStatus, Status, SyncStatus
 
 NOW = 1_767_225_600.0
@@ -25,7 +25,7 @@ def status(
 
 
 def found(seen: Status, grown: dict[str, int] | None = None, told: dict[str, Told] | None = None) -> dict[str, str]:
-    return {key: one.text for key, one in conditions(seen, LIMITS, grown or {}, told or {}).items()}
+    return {key: one.text for key, one in ailments(seen, LIMITS, grown or {}, told or {}).items()}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def steps(*looks: tuple[Status, dict[str, int], Moment]) -> list[list[tuple[str,
     told: dict[str, Told] = {}
     said = []
     for seen, grown, at in looks:
-        here = conditions(seen, LIMITS, grown, told)
+        here = ailments(seen, LIMITS, grown, told)
         alerts = changes(told, here, seen, at)
         for alert in alerts:
             told = after(told, alert, here)
@@ -132,8 +132,8 @@ def test_what_sways_at_its_threshold_is_told_once():
 
 
 def told_before(seen: Status) -> dict[str, Told]:
-    here = conditions(seen, LIMITS, {}, {})
-    return {key: Told(condition=one, since=NOW - 60) for key, one in here.items()}
+    here = ailments(seen, LIMITS, {}, {})
+    return {key: Told(ailment=one, since=NOW - 60) for key, one in here.items()}
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def told_before(seen: Status) -> dict[str, Told]:
 def test_after_a_restart_an_outage_is_over_when_something_arrives_or_nothing_waits(running, crm, orders, recovered):
     told = told_before(status(crm={"state": "open", "reason": "x"}))
     seen = status(crm=crm, orders=orders)
-    alerts = changes(told, conditions(seen, LIMITS, {}, told), seen, Moment(now=NOW, running=running))
+    alerts = changes(told, ailments(seen, LIMITS, {}, told), seen, Moment(now=NOW, running=running))
 
     assert [alert.state for alert in alerts] == (["recovered"] if recovered else [])
 
 
 def test_an_alert_has_the_same_id_at_every_attempt_and_says_since_when():
     seen = status(crm={"state": "open", "reason": "x"})
-    here = conditions(seen, LIMITS, {}, {})
+    here = ailments(seen, LIMITS, {}, {})
     first, again = changes({}, here, seen, LATER)[0], changes({}, here, seen, LATER)[0]
     told = after({}, first, here)
     well = status()
