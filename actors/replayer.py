@@ -197,9 +197,9 @@ class Replayer:
 
     def _made_sweep(self, plan: Plan) -> Sweep:
         then = Then(self._store, plan, plan.registry, _aside)
-        return Sweep(self._store, plan, then, self._transform, self._clock.wall)
+        return Sweep(self._store, plan, then, self._run, self._clock.wall)
 
-    async def _transform(self, source: SourcePlan, batch: Good) -> list[Result]:
+    async def _run(self, source: SourcePlan, batch: Good) -> list[Result]:
         """Run a source's functions in processes of our own: the validator's are busy with what comes in."""
         if source.name not in self._runners:
             self._runners[source.name] = self._runner(source)

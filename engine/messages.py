@@ -7,7 +7,9 @@ from typing import Any, Self
 
 import msgspec
 
-from engine.results import Result as Result  # noqa: PLC0414 - part of the agreement, made below it
+from engine.exchanged import Reply as Reply  # noqa: PLC0414 - part of the agreement, made below it
+from engine.exchanged import Request as Request  # noqa: PLC0414 - likewise
+from engine.results import Result as Result  # noqa: PLC0414 - likewise
 from engine.results import WindowState
 from engine.violated import Violated
 
@@ -159,37 +161,6 @@ class Delivery(Message, frozen=True, kw_only=True):
         """Return the payload, decoded; a new dict at every call."""
         decoded: dict[str, Any] = msgspec.json.decode(self.payload)
         return decoded
-
-
-class Request(Message, frozen=True, kw_only=True):
-    """One HTTP request, as a destination wants it made."""
-
-    method: str = "POST"
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-class Reply(Message, frozen=True, kw_only=True):
-    """What came back for one request.
-
-    Attributes:
-        status: the HTTP status; 0 if nothing came back.
-        headers: lower-case names.
-        body: at most 10 KiB of it.
-        error: the error's class and text if nothing came back, for example ``ConnectError: refused``.
-        seconds: from the first byte sent to the last read.
-    """
-
-    status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    error: str = ""
-    seconds: float = 0.0
-
-    def header(self, name: str) -> str | None:
-        """Return the first header of that lower-case *name*, or None."""
-        return next((value for key, value in self.headers if key == name), None)
 
 
 class Stage(StrEnum):

@@ -25,18 +25,25 @@ DryRun = Annotated[bool, Parameter(negative="", show_default=False, help="Only c
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Filters:
-    """Which entries; every given part must hold."""
+class Parts:
+    """What entries may be chosen by; every given part must hold."""
 
     sync: Annotated[str, Parameter(show_default=False, help="Only this sync.")] = ""
     source: Annotated[str, Parameter(show_default=False, help="Only this source.")] = ""
     destination: Annotated[str, Parameter(show_default=False, help="Only this destination.")] = ""
     stage: Annotated[Stages, Parameter(show_default=False, help="Only what failed at this stage.")] = ""
-    state: Annotated[tuple[States, ...], Parameter(show_default=False, negative="", help="Only these states.")] = ()
     reason: Annotated[str, Parameter(show_default=False, help="Only this reason, for example rejected_400.")] = ""
     since: Annotated[str, Parameter(show_default=False, help='Not older: "2h", or a time like 2026-01-31T12:00Z.')] = ""
     until: Annotated[str, Parameter(show_default=False, help="Not younger; likewise.")] = ""
     text: Annotated[str, Parameter(show_default=False, help="A part of the error or the messageId, any case.")] = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Filters(Parts):
+    """Which entries."""
+
+    state: Annotated[tuple[States, ...], Parameter(show_default=False, negative="", help="Only these states.")] = ()
 
     def selection(self, ids: tuple[str, ...] = (), *, after: str = "", limit: int = 100) -> Selection:
         """Return what the store looks for.

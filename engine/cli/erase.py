@@ -92,13 +92,13 @@ async def _offline(store: Store, plan: Plan, erasure: Erasure, moved: Moved) -> 
 
 def _report(done: Erasure) -> list[str]:
     """Return what was erased where, as lines."""
-    rows = done.rows_erased
+    entries = done.rows_erased
     cells = [
         ("events in the log", done.events),
         ("stored results of functions", done.results),
-        ("deliveries that waited to be tried again", rows.get("retrying", 0)),
+        ("deliveries that waited to be tried again", entries.get("retrying", 0)),
         ("deliveries that waited for their sender", done.taken),
-        ("entries of the archive", sum(rows.values()) - rows.get("retrying", 0)),
+        ("entries of the archive", sum(entries.values()) - entries.get("retrying", 0)),
         ("samples of broken contracts", done.violations),
         ("windows by that key", done.windows),
         ("remembered messageIds", done.remembered),

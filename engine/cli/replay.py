@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from engine.cli.asking import ask
-from engine.cli.choosing import DryRun, Stages, Yes, agreed, moment
+from engine.cli.choosing import DryRun, Parts, Yes, agreed, moment
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, counted, iso, read_plan, say, say_json
 from engine.cli.owning import changed
 from engine.cli.progress import bar
@@ -49,37 +50,56 @@ def put(app: App, house: House) -> None:
     _put_stop(replay)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which(Parts):
+    """Which entries and events; every given part must hold."""
+
+    state: Annotated[
+        tuple[Fates, ...],
+        Parameter(negative="", help="Entries of these states; delivered and filtered: events of the log."),
+    ] = ("archived", "blocked")
+    filter: Annotated[str, Parameter(show_default=False, help="Only events for which this is true.")] = ""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How they are made again, and how fast."""
+
+    plan: Annotated[
+        Literal["current", "stored"], Parameter(help="Map with today's plan, or with the one of the day.")
+    ] = "current"
+    rate: Annotated[AsRate, Parameter(help="Events a second at most, beside live traffic.")] = Rate("50/s")  # noqa: RUF009
+    through_functions: Annotated[bool, Parameter(negative="", help="Run the functions again.")] = False
+    same_keys: Annotated[bool, Parameter(negative="", help="Keep keys though payloads differ.")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a person wants to be dealt with."""
+
+    yes: Yes = False
+    dry_run: DryRun = False
+    wait: Annotated[bool, Parameter(negative="", help="Wait until it is over.")] = False
+    json: AsJson = False
+
+
+ALL, AS_EVER, POLITE = Which(), How(), Manner()
+
+
 def _put_start(replay: App, house: House) -> None:
     @replay.default  # so that the word may be left out
     @replay.command(name="start")
-    def start(  # noqa: PLR0913 - one option a wish
+    def start(
         ids: Annotated[tuple[str, ...], Parameter(help="Ids of entries.", negative="")] = (),
         /,
         *,
-        sync: Annotated[str, Parameter(show_default=False, help="Only this sync.")] = "",
-        source: Annotated[str, Parameter(show_default=False, help="Only this source.")] = "",
-        destination: Annotated[str, Parameter(show_default=False, help="Only this destination.")] = "",
-        state: Annotated[
-            tuple[Fates, ...],
-            Parameter(negative="", help="Entries of these states; delivered and filtered: events of the log."),
-        ] = ("archived", "blocked"),
-        stage: Annotated[Stages, Parameter(show_default=False, help="Only what failed at this stage.")] = "",
-        reason: Annotated[str, Parameter(show_default=False, help="Only this reason.")] = "",
-        text: Annotated[str, Parameter(show_default=False, help="A part of the error or the messageId.")] = "",
-        since: Annotated[str, Parameter(show_default=False, help='Not older: "2h", or a time.')] = "",
-        until: Annotated[str, Parameter(show_default=False, help="Not younger; likewise.")] = "",
-        filter: Annotated[str, Parameter(show_default=False, help="Only events for which this is true.")] = "",  # noqa: A002
-        plan: Annotated[
-            Literal["current", "stored"], Parameter(help="Map with today's plan, or with the one of the day.")
-        ] = "current",
-        rate: Annotated[AsRate, Parameter(help="Events a second at most, beside live traffic.")] = Rate("50/s"),  # noqa: B008
-        through_functions: Annotated[bool, Parameter(negative="", help="Run the functions again.")] = False,
-        same_keys: Annotated[bool, Parameter(negative="", help="Keep keys though payloads differ.")] = False,
-        yes: Yes = False,
-        dry_run: DryRun = False,
-        wait: Annotated[bool, Parameter(negative="", help="Wait until it is over.")] = False,
+        which: Which = ALL,
+        how: How = AS_EVER,
+        manner: Manner = POLITE,
         config: ConfigFile = DEFAULT,
-        json: AsJson = False,
     ) -> int:
         """Replay: contract, filter and mapping of today once more, then to the destination, after a count.
 
@@ -91,53 +111,32 @@ def _put_start(replay: App, house: House) -> None:
 
         Args:
             ids: Ids of entries.
-            sync: Only this sync.
-            source: Only this source.
-            destination: Only this destination.
-            state: Entries of these states, events of these fates.
-            stage: Only what failed at this stage.
-            reason: Only this reason.
-            text: A part of the error or the messageId.
-            since: Not older.
-            until: Not younger.
-            filter: Only events for which this is true.
-            plan: Which plan maps.
-            rate: Events a second at most.
-            through_functions: Run the functions again.
-            same_keys: Keep idempotency keys.
-            yes: Do not ask.
-            dry_run: Only count.
-            wait: Wait until it is over.
+            which: Which entries and events.
+            how: How they are made again.
+            manner: How a person is dealt with.
             config: The configuration file.
-            json: Print JSON, for machines.
         """
-        wish = Wish(
-            ids=ids,
-            sync=sync,
-            source=source,
-            destination=destination,
-            fates=state,
-            stage=stage,
-            reason=reason,
-            text=text,
-            since=moment("--since", since, time.time()),
-            until=moment("--until", until, time.time()),
-            filter=filter,
-            plan=plan,
-            rate=float(rate),
-            through_functions=through_functions,
-            same_keys=same_keys,
-        )
-        return _replayed(config, house, wish, Manner(yes=yes, dry_run=dry_run, wait=wait, json=json))
+        return _replayed(config, house, _wish(ids, which, how), manner)
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """How a person wants to be dealt with."""
-
-    yes: bool
-    dry_run: bool
-    wait: bool
-    json: bool
+def _wish(ids: tuple[str, ...], which: Which, how: How) -> Wish:
+    return Wish(
+        ids=ids,
+        sync=which.sync,
+        source=which.source,
+        destination=which.destination,
+        fates=which.state,
+        stage=which.stage,
+        reason=which.reason,
+        text=which.text,
+        since=moment("--since", which.since, time.time()),
+        until=moment("--until", which.until, time.time()),
+        filter=which.filter,
+        plan=how.plan,
+        rate=float(how.rate),
+        through_functions=how.through_functions,
+        same_keys=how.same_keys,
+    )
 
 
 def _put_list(replay: App) -> None:
@@ -267,11 +266,11 @@ def _sweep(store: Store, config: Path, house: House) -> Sweep:
     async def aside(call: Callable[[], Any]) -> Any:
         return await trio.to_thread.run_sync(call)
 
-    async def transform(source: SourcePlan, batch: Good) -> list[Result]:
+    async def run(source: SourcePlan, batch: Good) -> list[Result]:
         found: list[Result] = await aside(lambda: source.transform(batch))
         return found
 
-    return Sweep(store, plan, Then(store, plan, registry, aside), transform, time.time)
+    return Sweep(store, plan, Then(store, plan, registry, aside), run, time.time)
 
 
 def _waited(config: Path, replay: Replay) -> Replay:

@@ -120,15 +120,15 @@ def _unknown(reader: Reader, message_id: str, config: Path, *, as_json: bool) ->
     """
     from engine.store.base import Selection  # noqa: PLC0415 - with the store
 
-    rows = [one for one in reader.list(Selection(text=message_id)) if one.message_id == message_id]
+    entries = [one for one in reader.list(Selection(text=message_id)) if one.message_id == message_id]
     first = reader.first()
-    if not rows:
+    if not entries:
         raise HeadraceError(
             f"no event with messageId {message_id!r} is in the log, which reaches back to position {first}\n"
             "    retention may have let it go ([store.retention] age and size), or it was erased, or the door\n"
             "    refused it or took it for a duplicate under another id: headrace tap SOURCE shows what comes in"
         )
-    for one in rows:
+    for one in entries:
         if as_json:
             say_json({"entry": one.id, "sync": one.sync or None, "state": one.state, "reason": one.reason})
         else:
