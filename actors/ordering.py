@@ -20,7 +20,7 @@ from engine.runtime.bell import Bell
 from engine.runtime.breaker import Breaker
 from engine.runtime.lanes import Lanes
 from engine.runtime.turns import Freed, Hot, Line, Turn, Turns, Waits
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 from engine.store.tally import ORDER_TIMEOUT, Work
 
 
@@ -57,12 +57,12 @@ class Ordering:
         self._bell = bell
         self._news = trio.Event()
 
-    def found(self, queued: Queued) -> None:
+    def found(self, left: Remains) -> None:
         """Know of what an earlier life left in the ledger."""
-        if queued.id:
-            self.turns.found(queued.id, queued.turn, queued.position)
+        if left.id:
+            self.turns.found(left.id, left.turn, left.position)
         else:
-            self.turns.found_parked(queued.turn, queued.count, queued.position)
+            self.turns.found_parked(left.turn, left.count, left.position)
 
     def began(self) -> None:
         """Know that all that was open when the engine last ended was let in: what was parked comes behind it."""
@@ -195,14 +195,14 @@ class Orderings:
 
     Args:
         where, bell: see `Ordering`.
-        queued: what an earlier life left in the ledger.
+        left: what an earlier life left in the ledger.
     """
 
-    def __init__(self, where: Where, bell: Bell, queued: Iterable[Queued]) -> None:
+    def __init__(self, where: Where, bell: Bell, left: Iterable[Remains]) -> None:
         self.by_sync: dict[str, Ordering] = {}
         self._where = where
         self._bell = bell
-        for one in queued:
+        for one in left:
             self.of(one.sync).found(one)
 
     def __bool__(self) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.messages import Attempt, Claim, Logged, Result, Settle, Trouble
 from engine.results import WindowState
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 from engine.store.selection import Selection as Selection  # noqa: PLC0414 - part of the agreement
 from engine.violated import Violated, Wanted
 
@@ -251,7 +251,7 @@ class Queue(Protocol):
         As `claim`, but sees all that was handed over before the call.
         """
 
-    async def turns(self) -> list[Queued]:
+    async def turns(self) -> list[Remains]:
         """Return what waits in the ledger and has a turn, those that are tried again first."""
 
     def next_due(self, destination: str) -> float | None:

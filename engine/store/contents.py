@@ -12,7 +12,7 @@ from engine.results import WindowState
 from engine.store import books
 from engine.store.base import Cursor, Progress, Selection, Waiting
 from engine.store.due import Due
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 
 
 class Contents:
@@ -84,11 +84,11 @@ class Contents:
         found.sort(key=_place)
         return [trouble for trouble in found if _place(trouble) > after]
 
-    def turns(self) -> list[Queued]:
+    def turns(self) -> list[Remains]:
         """Return what waits and has a turn: rows that are tried again, then how many are parked."""
         waits = [trouble for trouble in self.troubles.values() if trouble.turn and trouble.state is State.RETRYING]
         again = [
-            Queued(sync=one.sync, turn=one.turn, id=one.id, position=one.position)
+            Remains(sync=one.sync, turn=one.turn, id=one.id, position=one.position)
             for one in waits
             if one.due_at != NEVER
         ]
@@ -97,7 +97,7 @@ class Contents:
         return [
             *again,
             *(
-                Queued(sync=own[-1].sync, turn=own[-1].turn, count=len(own), position=own[-1].position)
+                Remains(sync=own[-1].sync, turn=own[-1].turn, count=len(own), position=own[-1].position)
                 for own in parked
             ),
         ]

@@ -32,7 +32,7 @@ from engine.store.contents import Contents
 from engine.store.erasing import Eraser
 from engine.store.forgetting import MemoryEraser
 from engine.store.history import History
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 from engine.store.past import MemoryHistory
 from engine.store.pins import old_ones, pins
 from engine.store.room import Room
@@ -298,7 +298,7 @@ class MemoryStore:
         self._contents.due.give_back(holds[limit:])
         return [Claim(trouble=self._contents.troubles[hold.id], token=hold.token) for hold in holds[:limit]]
 
-    async def turns(self) -> list[Queued]:
+    async def turns(self) -> list[Remains]:
         """Return what waits and has a turn."""
         await trio.lowlevel.checkpoint()
         return self._contents.turns()

@@ -17,7 +17,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     parked: tuple[tuple[str, str], ...] = ()
 
 
-class Queued(msgspec.Struct, frozen=True, kw_only=True):
+class Remains(msgspec.Struct, frozen=True, kw_only=True):
     """What of one turn waits in the ledger: a row that is tried again, or all that are parked.
 
     Attributes:

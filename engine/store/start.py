@@ -11,7 +11,7 @@ import msgspec
 from engine.messages import State
 from engine.results import WindowState
 from engine.store.base import Change, Cursor, Progress, Retention, Selection, Store
-from engine.store.order import Queued
+from engine.store.order import Remains
 from engine.store.seen import Seen
 from engine.store.switched import Named, read_switches
 
@@ -67,7 +67,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention
     removed: int = 0
     windows: tuple[WindowState, ...] = ()
-    turns: tuple[Queued, ...] = ()
+    turns: tuple[Remains, ...] = ()
     disabled: Named = Named()
     eras: Mapping[str, Sequence[tuple[int, Any]]] = {}
     known: Mapping[str, frozenset[str]] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.messages import NEVER, Settlement, State, Trouble
 from engine.store.base import Change, Selection
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 from tests.support.stores import NOW, OpenedStore, changed, settle, trouble
 
 ORDERS = ("orders", "u1")
@@ -66,9 +66,9 @@ async def test_what_waits_and_has_a_turn_is_known_after_a_start(opened_store: Op
     store = await opened_store.again() if opened_store.store.caps.durable else opened_store.store
 
     assert await store.turns() == [
-        Queued(sync="orders", turn="u1", id=head.id, position=1),
-        Queued(sync="orders", turn="u1", count=2, position=9),
-        Queued(sync="orders", turn="u2", position=4),
+        Remains(sync="orders", turn="u1", id=head.id, position=1),
+        Remains(sync="orders", turn="u1", count=2, position=9),
+        Remains(sync="orders", turn="u2", position=4),
     ]
 
 

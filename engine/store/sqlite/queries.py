@@ -13,7 +13,7 @@ from engine.store import books
 from engine.store.base import Accepted, Cursor, Progress, Selection, Snapshot, Waiting
 from engine.store.books import Standing
 from engine.store.due import Key
-from engine.store.order import Queued
+from engine.store.order import Remains
 from engine.store.sqlite import codec
 from engine.violated import Violated, Wanted
 
@@ -227,7 +227,7 @@ def parked_ids(
     ).fetchall()
 
 
-def turns(connection: sqlite3.Connection) -> list[Queued]:
+def turns(connection: sqlite3.Connection) -> list[Remains]:
     """Return what waits and has a turn: rows that are tried again, then how many are parked."""
     where = "FROM troubles INDEXED BY troubles_turns WHERE state = 'retrying' AND turn <> '' AND due_at"
     again = connection.execute(f"SELECT sync, turn, id, 1, position {where} < ?", (NEVER,)).fetchall()
@@ -236,7 +236,7 @@ def turns(connection: sqlite3.Connection) -> list[Queued]:
         (NEVER,),
     ).fetchall()
     return [
-        Queued(sync=sync, turn=turn, id=row_id, count=count, position=position)
+        Remains(sync=sync, turn=turn, id=row_id, count=count, position=position)
         for sync, turn, row_id, count, position in (*again, *parked)
     ]
 

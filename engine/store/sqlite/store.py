@@ -14,7 +14,7 @@ from engine.store.base import Accepted, Caps, Change, Done, Ledger, Meta, Retent
 from engine.store.due import Due, Hold
 from engine.store.erasing import Eraser
 from engine.store.history import History
-from engine.store.order import Moved, Queued
+from engine.store.order import Moved, Remains
 from engine.store.room import Room
 from engine.store.sqlite import codec, queries, trim, writing
 from engine.store.sqlite.erasing import SqliteEraser
@@ -155,7 +155,7 @@ class SqliteStore:
             after = found[-1][:2]
         return []
 
-    async def turns(self) -> list[Queued]:
+    async def turns(self) -> list[Remains]:
         """Return what waits and has a turn."""
         return await self._readers.ask(queries.turns)
 
