@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 import trio
 
+from engine.cli.status import _told
 from engine.messages import State
+from engine.observe.status import DestinationStatus
 from engine.store.base import Change, Cursor
 from engine.store.opening import open_store
 from tests.support.stores import Disk, OpenedStore, changed, progress, trouble
@@ -143,3 +145,22 @@ def test_errors_for_a_person_are_two_lines_each(headrace, stopped):
 
 def test_no_errors_are_told_too(headrace, stopped):
     assert headrace("errors", "list", "--sync", "leads").out == "nothing is in trouble\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"state": "closed", "held": 5, "oldest": 1.0}, ""),
+        ({"state": "closed", "told_to_wait": 90.0}, "asked to be left alone for 1.5 m"),
+        (
+            {"state": "open", "reason": "20 failures in a row", "probe_in": 12.0, "held": 1204, "oldest": 11520.0},
+            "20 failures in a row; next probe in 12.0 s; 1,204 held, the oldest for 3.2 h of 3.0 d",
+        ),
+        (
+            {"state": "disabled", "reason": "disabled by an operator", "held": 1, "oldest": 60.0},
+            "disabled by an operator; 1 held, the oldest for 1.0 m of 3.0 d",
+        ),
+    ],
+)
+def test_a_destination_says_why_it_is_not_well_what_it_holds_and_for_how_long(facts, told):
+    assert _told(DestinationStatus(name="crm", max_age=259_200.0, **facts)) == told
