@@ -8,16 +8,18 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from bench import pipeline
+from bench import pipeline, soak
 
-NAMES = ("pipeline", "functions", "hop", "ingest", "language", "store")
+NAMES = ("pipeline", "functions", "hop", "ingest", "language", "soak", "store")
 
 
 def main() -> int:
     """Run one bench; 0 when it ran, whatever the figures."""
     parser = argparse.ArgumentParser(prog="headrace bench", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    parser.add_argument("--rate", type=float, default=1000, help="events a second offered (pipeline)")
+    rate = "events a second offered (pipeline: 1000 unless given; soak: half of the most it finds)"
+    parser.add_argument("--rate", type=float, default=0.0, help=rate)
+    parser.add_argument("--minutes", type=float, default=30, help="how long (soak)")
     parser.add_argument("--seconds", type=float, default=10, help="seconds each turn is measured (pipeline)")
     parser.add_argument("--pairs", type=int, default=3, help="turns of floor and engine (pipeline)")
     parser.add_argument("--no-max", action="store_true", help="leave out the highest sustained rate (pipeline)")
@@ -33,8 +35,12 @@ def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if wish.name == "pipeline":
         seconds, pairs = (1.0, 1) if wish.smoke else (wish.seconds, wish.pairs)
         search = not (wish.smoke or wish.no_max)
-        result = pipeline.pipeline(rate=wish.rate, seconds=seconds, pairs=pairs, search=search, tell=_tell)
+        result = pipeline.pipeline(rate=wish.rate or 1000.0, seconds=seconds, pairs=pairs, search=search, tell=_tell)
         return result, pipeline.table(result)
+    if wish.name == "soak":
+        short = {"rate": 200.0, "minutes": 0.1, "slot": 1.0} if wish.smoke else {}
+        result = soak.soak(**{"rate": wish.rate, "minutes": wish.minutes, "tell": _tell} | short)
+        return result, soak.table(result)
     module = import_module(f"bench.{wish.name}")
     rows = module.measure(smoke=wish.smoke)
     return rows, "\n".join(f"{name:52} {value}" for name, value in rows.items())

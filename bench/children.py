@@ -19,8 +19,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 class Child:
     """A process that says ``port N`` (or ``…:N/``) on its first line."""
 
-    def __init__(self, *argv: str, cwd: Path = ROOT) -> None:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "HEADRACE_LOG": "warning"}
+    def __init__(self, *argv: str, cwd: Path = ROOT, log: str = "warning") -> None:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "HEADRACE_LOG": log}
         self.process = subprocess.Popen(
             [sys.executable, *argv], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=cwd, env=env
         )
@@ -44,9 +44,9 @@ class Child:
 
 
 @contextmanager
-def running(*argv: str, cwd: Path = ROOT) -> Iterator[Child]:
-    """Run a child for as long as the block lasts."""
-    child = Child(*argv, cwd=cwd)
+def running(*argv: str, cwd: Path = ROOT, log: str = "warning") -> Iterator[Child]:
+    """Run a child for as long as the block lasts; an engine logs from level *log* on."""
+    child = Child(*argv, cwd=cwd, log=log)
     try:
         yield child
     finally:

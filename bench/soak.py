@@ -1,0 +1,244 @@
+"""The soak bench: half of what the engine can, for half an hour, beside a destination that is sick every ten seconds.
+
+Every event goes to one destination that is always well, every tenth also to one that is fine, dead, answers 500,
+hangs, answers 429 and is slow, in turn. Nothing may grow: memory, threads, open files, and what an ack and an arrival
+take. A slot of ten seconds is void if its generator was late; latencies are void if more than half of the slots are, or
+if the host of a virtual machine gave more than 5 % of its time to others. In the end the books must balance, and
+nothing may be lost.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.children import HERE, ROOT, Child, running, stolen
+from bench.pipeline import KEY, LATE, STEP, STEPS, STOLEN, SUSTAINED
+from engine.observe.balance import equations
+from engine.observe.status import Status
+
+SLOT = 10.0
+"""Seconds of one mood, and of one slot."""
+CONNECTIONS = 10
+PATIENCE = 120.0
+"""Seconds after the load in which everything must have its fate."""
+WARM = 300.0
+"""Seconds before which memory says nothing: caches fill, and so does the door's memory of 100,000 messageIds."""
+GROWTH = 0.10
+"""The part by which memory may be higher in the last third than in the first."""
+SLACK = 16 << 20
+"""Bytes by which it may be higher however little it was."""
+RATIO = 1.3
+"""The ratio of a latency in the last third to the first, at most, or…"""
+APART = 2.0
+"""…the ms between them."""
+HANDLES = 16
+"""Threads and open files by which the last third may exceed the first."""
+
+CONFIG = """
+[receiver]
+listen = "127.0.0.1:0"
+[receiver.dedup]
+max = 100_000
+[console]
+listen = "127.0.0.1:0"
+[store]
+path = "data"
+retention = {{ age = "{age}" }}
+[sources.shop]
+write_keys = ["{key}"]
+[destinations.well]
+type = "webhook"
+url = "http://127.0.0.1:{well}/in"
+allow_private = true
+batch = 100
+concurrency = 4
+[destinations.moody]
+type = "webhook"
+url = "http://127.0.0.1:{moody}/in"
+allow_private = true
+batch = 100
+concurrency = 4
+timeout = "2s"
+retry = {{ backoff = "100ms..2s" }}
+breaker = {{ probe = "1s" }}
+[syncs.every]
+source = "shop"
+destination = "well"
+[[syncs.every.event_types]]
+mapping = {{ sent = "properties.sent", customer = "userId", products = "properties.products" }}
+[syncs.tenth]
+source = "shop"
+destination = "moody"
+[[syncs.tenth.event_types]]
+filter = 'ends_with(messageId, "0")'
+mapping = {{ sent = "properties.sent", customer = "userId" }}
+"""
+
+
+def soak(*, rate: float, minutes: float, tell: Callable[[str], None], slot: float = SLOT) -> dict[str, Any]:
+    """Run for so many minutes at *rate* events a second (0: at half of the most that is sustained)."""
+    with tempfile.TemporaryDirectory(prefix="headrace-soak-") as name:
+        rate = rate or _most(Path(name), tell) / 2
+        before = stolen()
+        figures = _run(Path(name), rate=rate, seconds=minutes * 60, slot=slot, tell=tell)
+        after = stolen()
+    figures["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
+    return {"rate": round(rate), "minutes": minutes, **figures, "verdicts": verdicts(figures)}
+
+
+def _most(folder: Path, tell: Callable[[str], None]) -> float:
+    """Return the last rate, of growing ones, at which everything arrives, 99 of 100 events within half a second."""
+    rate, most = 1000.0, 0.0
+    for _ in range(STEPS):
+        figures = _run(folder, rate=rate, seconds=4.0, slot=2.0, tell=tell)
+        slow = max((one["p99"] for one in figures["well"][:2]), default=SUSTAINED)
+        if figures["unacked"] or figures["lost"] or slow >= SUSTAINED:
+            break
+        most, rate = rate, rate * STEP
+    return most or rate
+
+
+def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callable[[str], None]) -> dict[str, Any]:
+    far = str(HERE / "moody.py")
+    with running(far, "well", str(slot)) as well, running(far, "moody", str(slot)) as moody:
+        own = Path(tempfile.mkdtemp(dir=folder))
+        age = f"{max(int(seconds / 6), 30)}s"  # so that retention works, too
+        (own / "config.toml").write_text(CONFIG.format(key=KEY, well=well.port, moody=moody.port, age=age))
+        with running("-m", "engine", "run", "-c", "config.toml", cwd=own, log="error") as engine:
+            console = _console(engine)
+            generated, looks = _loaded(engine, rate=rate, seconds=seconds, slot=slot, tell=tell)
+            moody.process.send_signal(signal.SIGUSR1)
+            status = _settled(console)
+            engine.stop()
+        arrived, tenth = json.loads(well.stop()), json.loads(moody.stop())
+    return {
+        "seconds": seconds,
+        "sent": generated["sent"],
+        "unacked": generated["unacked"],
+        "lost": generated["sent"] - next(sync.delivered for sync in status.syncs if sync.name == "every"),
+        "twice": arrived["events"] - generated["sent"],
+        "moody_requests": tenth["requests"],
+        "moody_events": tenth["events"],
+        "books": [f"{line.scope}: {line.text()}" for line in equations(status) if not line.balanced],
+        "acks": generated["slots"],
+        "well": arrived["slots"][round((generated["began"] - arrived["began"]) / (slot * 1e9)) :],
+        "looks": looks,
+    }
+
+
+def _console(engine: Child) -> str:
+    """Return where its status is asked for, from the second line that it says."""
+    assert engine.process.stdout
+    return engine.process.stdout.readline().split("//")[1].partition("/")[0].strip()
+
+
+def _loaded(
+    engine: Child, *, rate: float, seconds: float, slot: float, tell: Callable[[str], None]
+) -> tuple[dict[str, Any], list[dict[str, int]]]:
+    """Send for so long, and look at the engine once a slot."""
+    wish = {"port": engine.port, "path": "/v1/stream", "key": KEY, "rate": rate, "seconds": seconds}
+    argv = [sys.executable, "-m", "bench.steady", json.dumps(wish | {"connections": CONNECTIONS, "slot": slot})]
+    looks: list[dict[str, int]] = []
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=ROOT, text=True) as generator:
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < seconds:
+            time.sleep(min(slot, seconds - passed))
+            looks.append(_look(engine.process.pid))
+            tell(f"{rate:g}/s, {passed / 60:.1f} of {seconds / 60:g} min, {looks[-1]['memory'] >> 20} MiB")
+        out, _ = generator.communicate()
+    if generator.returncode:
+        raise SystemExit("the generator failed: see above")
+    return json.loads(out), looks
+
+
+def _look(pid: int) -> dict[str, int]:
+    folder = Path(f"/proc/{pid}")
+    return {
+        "memory": int((folder / "statm").read_text().split()[1]) * 4096,
+        "threads": len(list((folder / "task").iterdir())),
+        "files": len(list((folder / "fd").iterdir())),
+    }
+
+
+def _settled(console: str) -> Status:
+    """Return the status once nothing is on its way, or as it is when patience ends."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        connection = http.client.HTTPConnection(console, timeout=10)
+        try:
+            connection.request("GET", "/api/v1/status")
+            status = msgspec.json.decode(connection.getresponse().read(), type=Status)
+        finally:
+            connection.close()
+        source = status.sources[0]
+        rest = not source.lag and not any(sync.lag or sync.open or sync.pending for sync in status.syncs)
+        if (rest and source.passed == status.last) or time.monotonic() > ends:
+            return status
+        time.sleep(0.25)
+
+
+def verdicts(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return for each promise its figures and whether it is kept; None for one that the run says nothing about."""
+    looks = figures["looks"]
+    memory = _thirds([one["memory"] for one in looks]) if figures["seconds"] >= WARM else None
+    found: dict[str, Any] = {
+        "memory": None
+        if memory is None
+        else {
+            "first_mib": round(memory[0] / 2**20, 1),
+            "last_mib": round(memory[1] / 2**20, 1),
+            "kept": memory[1] - memory[0] <= max(memory[0] * GROWTH, SLACK),
+        },
+        "lost": {"events": figures["lost"], "kept": figures["lost"] == 0 and figures["unacked"] == 0},
+        "books": {"unbalanced": figures["books"], "kept": not figures["books"]},
+    }
+    for name in ("threads", "files"):
+        most = _thirds([one[name] for one in looks], max)
+        kept = None if most is None else {"first": most[0], "last": most[1], "kept": most[1] - most[0] <= HANDLES}
+        found[name] = kept
+    fine = [one["late"] <= LATE for one in figures["acks"]]
+    void = sum(fine) * 2 < len(fine) or figures.get("stolen", 0.0) > STOLEN
+    for name in ("acks", "well"):
+        good = [one for one, counts in zip(figures[name], fine, strict=False) if counts and one["count"]]
+        for part in ("p50", "p99"):
+            pair = None if void else _thirds([one[part] for one in good])
+            found[f"{name}_{part}"] = None if pair is None else _flat(*pair)
+    return found
+
+
+def _thirds(values: list[Any], of: Callable[[list[Any]], Any] = statistics.median) -> tuple[Any, Any] | None:
+    """Return what *of* makes of the first and of the last third, the first slot left out; None if there are too few."""
+    third = (len(values) - 1) // 3
+    return (of(values[1 : 1 + third]), of(values[-third:])) if third else None
+
+
+def _flat(first: float, last: float) -> dict[str, Any]:
+    kept = last <= first * RATIO or last - first <= APART
+    return {"first_ms": round(first, 2), "last_ms": round(last, 2), "kept": kept}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return *result* for a person."""
+    load = f"{result['sent']:,} events at {result['rate']:,}/s in {result['minutes']:g} min"
+    lines = [f"{load}, {result['twice']} arrived twice; {result['moody_requests']:,} requests to the moody one"]
+    for name, one in result["verdicts"].items():
+        if one is None:
+            lines.append(
+                f"{name:10} void: too short, too few good slots, or the host gave more than {STOLEN:.0%} to others"
+            )
+            continue
+        figures = ", ".join(f"{key} {value}" for key, value in one.items() if key != "kept")
+        lines.append(f"{name:10} {figures:40} {'kept' if one['kept'] else 'BROKEN'}")
+    return "\n".join(lines)

@@ -1,0 +1,43 @@
+"""The near end of the soak bench: `bench.generator` for as long as it takes, with its figures by slot.
+
+Arguments: as the generator's, and ``slot``: its seconds. Prints one line of JSON: sent, unacked, and per slot its acks
+with their p50 and p99 and how late its latest send was, all in ms.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any, cast
+
+from bench.generator import Generator
+from bench.moody import Slots
+
+
+class Steady(Generator):
+    """Keeps no latency of a single event."""
+
+    def __init__(self, wish: dict[str, Any]) -> None:
+        super().__init__(wish)
+        self.slots = Slots(wish["slot"])
+        self.latencies = cast("list[tuple[int, int]]", self.slots)  # only ever appended to
+        self.latest: list[float] = []
+
+    def send_one(self) -> None:
+        """Send the next event, and note how late it is for its slot."""
+        slot = (time.perf_counter_ns() - self.slots.began) // self.slots.width
+        while len(self.latest) <= slot:
+            self.latest.append(0.0)
+        self.latest[slot], self.late = max(self.latest[slot], self.late / 1e6), 0
+        super().send_one()
+
+    def run(self) -> dict[str, Any]:
+        """Send for the wished time, wait for the last acks, and return the figures."""
+        told = super().run()
+        slots = [{**figures, "late": late} for figures, late in zip(self.slots.figures(), self.latest, strict=False)]
+        return {"sent": told["sent"], "unacked": told["unacked"], "began": self.slots.began, "slots": slots}
+
+
+if __name__ == "__main__":
+    json.dump(Steady(json.loads(sys.argv[1])).run(), sys.stdout)
