@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
+import pytest
 import trio
 
+from engine.messages import Delivery
+from engine.plugin import Item, by_status
 from engine.store.base import Selection
 from tests.support.grown import ORDERS, grow, hang, unbalanced
 
@@ -43,6 +47,31 @@ async def test_syncs_that_share_a_destination_go_round(nursery, autojump_clock):
     syncs = [call.batch[0].sync for call in engine.desk().calls]
     assert len(syncs) == 200
     assert all(before != after for before, after in itertools.pairwise(syncs))
+    assert unbalanced(status) == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_sync_that_lags_and_one_that_is_live_share_alike(nursery, autojump_clock, concurrency):
+    engine = await grow(nursery, SHARED.replace("concurrency = 1", f"concurrency = {concurrency}"))
+
+    async def slow(batch: Sequence[Delivery]) -> Sequence[Item]:
+        await trio.sleep(0.01)
+        return [by_status(200)] * len(batch)
+
+    engine.desk().answer = slow
+    await engine.tree.operator.pause("syncs", "orders")
+    await engine.send(3000)
+    await trio.sleep(60)
+    before = len(engine.desk().calls)
+    await engine.tree.operator.resume("syncs", "orders")
+    await engine.send(500)
+    status = await engine.settled(600)
+
+    calls = [call.batch[0] for call in engine.desk().calls[before:]]
+    live = [number for number, one in enumerate(calls) if one.sync == "others"]
+    assert len(live) == 500
+    assert live[-1] - live[0] <= 2 * 500 + concurrency  # every second request is the live one's, whatever lags
+    assert sorted(one.position for one in calls if one.sync == "orders") == list(range(1, 3501))
     assert unbalanced(status) == []
 
 
