@@ -72,7 +72,7 @@ class Console:
         self._entrance = Entrance(self._house)
         self._bound = trio.Event()
         self._address = ""
-        self._stopped = trio.Event()
+        self._stopped, self._preparing = trio.Event(), trio.CancelScope()
 
     async def address(self) -> str:
         """Wait until the port is bound and return host:port."""
@@ -81,9 +81,12 @@ class Console:
 
     async def run(self) -> None:
         """Listen until told to stop."""
-        self._stopped = trio.Event()
+        self._stopped, self._preparing = trio.Event(), trio.CancelScope()
         if not self._house.look.is_ready:
-            await trio.to_thread.run_sync(self._house.look.prepare)
+            with self._preparing:  # templates take a second to compile; an end that comes first does not wait for them
+                await trio.to_thread.run_sync(self._house.look.prepare, abandon_on_cancel=True)
+        if self._stopped.is_set():
+            return
         listen = self._settings.listen
         service = Service(handler=self.answer, crashed=_crashed, limits=LIMITS)
         async with Beside() as nursery:
@@ -93,6 +96,7 @@ class Console:
     def stop(self) -> None:
         """Answer nobody any more; those who wait are told."""
         self._stopped.set()
+        self._preparing.cancel()
         self._house.api.stop()
 
     def started(self, value: int | None = None) -> None:
