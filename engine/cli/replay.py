@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from engine.cli.asking import ask
 from engine.cli.choosing import DryRun, Parts, Yes, agreed, moment
+from engine.cli.choosing import Stages as Stages  # noqa: PLC0414 - inherited options are resolved by this page's names
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, counted, iso, read_plan, say, say_json
 from engine.cli.owning import changed
 from engine.cli.progress import bar
