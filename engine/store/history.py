@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.messages import Attempt, Logged, Result, Trouble
+from engine.messages import Attempt, Logged, Result, State, Trouble
 from engine.store.base import Progress
 from engine.store.selection import Selection
 
@@ -47,6 +47,9 @@ class History(Protocol):
         Rows are numbered in the order in which they were made. A row that is replaced keeps its number; so whoever
         goes on from the last number meets no row twice, and none that was made meanwhile.
         """
+
+    async def tally(self, selection: Selection, span: tuple[int, int]) -> dict[tuple[State, str], int]:
+        """Return how many rows match with span[0] < number <= span[1], by state and reason."""
 
     async def events(self, positions: Sequence[int]) -> dict[int, Logged]:
         """Return the events at those positions that the log still has, of whatever source."""

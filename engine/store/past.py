@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import trio
 
-from engine.messages import Logged, Trouble
+from engine.messages import Logged, State, Trouble
 from engine.store import books, looking
 from engine.store.contents import Contents
 from engine.store.history import Facts
@@ -34,6 +36,11 @@ class MemoryHistory:
         )
         rows = ((number, self._contents.troubles[row_id]) for number, row_id in found)
         return [(number, row) for number, row in rows if books.matches(selection, row)][:limit]
+
+    async def tally(self, selection: Selection, span: tuple[int, int]) -> dict[tuple[State, str], int]:
+        """Return how many rows match."""
+        found = await self.sweep(selection, span, sys.maxsize)
+        return dict(Counter((row.state, row.reason) for _, row in found))
 
     async def events(self, positions: Sequence[int]) -> dict[int, Logged]:
         """Return the events that are there."""

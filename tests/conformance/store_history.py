@@ -40,6 +40,21 @@ async def test_a_sweep_takes_what_matches(opened_store: OpenedStore) -> None:
     assert await swept(ids=(trouble(2).id,), states=(State.ARCHIVED,)) == []
 
 
+async def test_rows_are_counted_by_state_and_reason(opened_store: OpenedStore) -> None:
+    late = changed(trouble(3, State.ARCHIVED), reason="too_old")
+    await opened_store.trouble(trouble(1, State.ARCHIVED), trouble(2, State.ARCHIVED), late, trouble(4))
+    history = opened_store.store.history
+    top = await history.newest()
+    reason = trouble(1).reason
+
+    every = {(State.ARCHIVED, reason): 2, (State.ARCHIVED, "too_old"): 1, (State.RETRYING, reason): 1}
+    assert await history.tally(ALL, (0, top)) == every
+    assert await history.tally(Selection(reason="too_old"), (0, top)) == {(State.ARCHIVED, "too_old"): 1}
+    assert await history.tally(Selection(ids=(trouble(4).id, "9-no")), (0, top)) == {(State.RETRYING, reason): 1}
+    assert await history.tally(ALL, (top - 1, top)) == {(State.RETRYING, reason): 1}
+    assert await history.tally(ALL, (top, top)) == {}
+
+
 async def test_events_and_rows_are_found_by_position(opened_store: OpenedStore) -> None:
     await opened_store.append(event(1), event(2, "app"), event(3))
     await opened_store.trouble(trouble(1), trouble(11), changed(trouble(1, key="f" * 32), sync="refunds"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from engine.messages import Logged, Trouble
+from engine.messages import Logged, State, Trouble
 from engine.store import books, looking
 from engine.store.hashes import hash_of, offsets_of, packed
 from engine.store.history import SEALED, Facts
@@ -34,6 +35,10 @@ class SqliteHistory:
     async def sweep(self, selection: Selection, span: tuple[int, int], limit: int) -> list[tuple[int, Trouble]]:
         """Return matching rows with their numbers."""
         return await self._readers.ask(partial(swept, selection=selection, span=span, limit=limit))
+
+    async def tally(self, selection: Selection, span: tuple[int, int]) -> dict[tuple[State, str], int]:
+        """Return how many rows match."""
+        return await self._readers.ask(partial(tallied, selection=selection, span=span))
 
     async def events(self, positions: Sequence[int]) -> dict[int, Logged]:
         """Return the events that are there."""
@@ -79,6 +84,16 @@ def swept(
     numbered = queries.sweep(connection, selection, span, limit)
     rows_by_id = queries.troubles(connection, [row_id for _, row_id in numbered])
     return [(seq, rows_by_id[row_id]) for seq, row_id in numbered if row_id in rows_by_id]
+
+
+def tallied(
+    connection: sqlite3.Connection, selection: Selection, span: tuple[int, int]
+) -> dict[tuple[State, str], int]:
+    """Return how many rows match with span[0] < number <= span[1], by state and reason."""
+    if selection.ids:
+        found = swept(connection, selection, span, len(selection.ids))
+        return dict(Counter((row.state, row.reason) for _, row in found))
+    return queries.tally(connection, selection, span)
 
 
 def events(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[int, Logged]:

@@ -40,6 +40,9 @@ PAGE = f"""SELECT body FROM troubles INDEXED BY troubles_listed WHERE {MATCHING}
 SWEEP = f"""SELECT seq, id FROM troubles NOT INDEXED WHERE {MATCHING} AND seq > :seq AND seq <= :top
     ORDER BY seq LIMIT :limit"""  # noqa: S608 - made of constants
 
+TALLY = f"""SELECT state, reason, count(*) FROM troubles NOT INDEXED WHERE {MATCHING} AND seq > :seq AND seq <= :top
+    GROUP BY state, reason"""  # noqa: S608 - made of constants
+
 
 def last_position(connection: sqlite3.Connection) -> int:
     """Return the log's last position, 0 for an empty log; trimming always leaves the last row."""
@@ -204,6 +207,13 @@ def sweep(
     """Return (seq, id) of rows with span[0] < seq <= span[1] that match but for ``ids``, ``after`` and ``limit``."""
     seq, top = span
     return connection.execute(SWEEP, {**_wanted(selection), "seq": seq, "top": top, "limit": limit}).fetchall()
+
+
+def tally(connection: sqlite3.Connection, selection: Selection, span: tuple[int, int]) -> dict[tuple[State, str], int]:
+    """Return how many rows match with span[0] < seq <= span[1], but for ``ids``, by state and reason."""
+    seq, top = span
+    found = connection.execute(TALLY, {**_wanted(selection), "seq": seq, "top": top}).fetchall()
+    return {(State(state), reason): count for state, reason, count in found}
 
 
 def due_keys(connection: sqlite3.Connection, destination: str, above: Key, limit: int) -> list[Key]:
