@@ -28,6 +28,22 @@ def reply(status: int, body: bytes = b"", *headers: str, kind: str = "applicatio
 OK = reply(200, b"{}")
 
 
+class Noted(list[bytes]):
+    """Requests as they come in, and a bell for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news = trio.Event()
+        self.deliveries = 0
+
+    def append(self, request: bytes) -> None:
+        """Note one."""
+        super().append(request)
+        self.deliveries += len(NUMBER.findall(request))
+        self.news.set()
+        self.news = trio.Event()
+
+
 class Rogue:
     """Serves every connection as its manner says, and notes every whole request.
 
@@ -43,7 +59,7 @@ class Rogue:
 
     def __init__(self, manner: Manner) -> None:
         self.tls: ssl.SSLContext | None = None
-        self.requests: list[bytes] = []
+        self.requests = Noted()
         self.connections = 0
         self.open = 0
         self.port = 0
@@ -99,6 +115,11 @@ class Rogue:
         for one in self._full:
             one.close()
         self._full = []
+
+    async def came(self, deliveries: int) -> None:
+        """Wait until so many have come, again or not."""
+        while self.requests.deliveries < deliveries:
+            await self.requests.news.wait()
 
     @property
     def numbers(self) -> list[int]:

@@ -307,8 +307,7 @@ async def go_through(nursery: trio.Nursery, scene: Scene, case: Case) -> None:
     """Let a destination be sick for five minutes and well again, and count what is left over."""
     engine = await grow(nursery, scene.config(case))
     await engine.send(EVENTS)
-    while len(scene.other.numbers) < EVENTS:  # while the clock stands: nobody waits for the sick one
-        await trio.lowlevel.checkpoint()
+    await scene.other.came(EVENTS)  # while the clock stands: nobody waits for the sick one
     assert trio.current_time() == 0.0 or case.manner is rogue.in_pieces
     await trio.sleep(SICK)
     await tell_of(engine, scene, case)
