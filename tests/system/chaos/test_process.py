@@ -65,8 +65,8 @@ mapping = {{ n = "properties.n" }}
 FAILED = 20 * 100
 """Deliveries that failed before the breaker opened: these have rows."""
 GROWTH = 64 << 20
-"""Bytes that a backlog may add to the engine's memory, however long it is: lanes, inboxes, rows of what failed, SQLite's
-caches, and what the allocator keeps of a burst of requests."""
+"""Bytes that a backlog may add to the engine's memory, however long it is: lanes, inboxes, rows of what failed,
+SQLite's caches, and what the allocator keeps of a burst of requests."""
 REMEMBERED = 200
 """Bytes for each messageId that the door remembers, whatever becomes of the event; bounded by ``dedup.max``."""
 
