@@ -43,29 +43,6 @@ USAGE = 2
 Ids = Annotated[tuple[str, ...], Parameter(help="Ids of entries, as errors list shows them.", negative="")]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of ``errors list --json``; others rely on these names.
-
-    Attributes:
-        event_id: the event's position in the log, as text.
-        status: the last HTTP status; null if nothing came back or nothing was sent.
-        first_at, last_at: ISO-8601, UTC.
-    """
-
-    id: str
-    event_id: str
-    message_id: str
-    sync: str | None
-    destination: str | None
-    stage: str
-    state: str
-    reason: str
-    attempts: int
-    status: int | None
-    first_at: str
-    last_at: str
-
-
 def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put on alike
     """Put ``errors`` on *app*."""
     from engine.cli.showing import put_show  # noqa: PLC0415 - its other half, below it
@@ -99,13 +76,14 @@ def _put_list(errors: App) -> None:
             config: The configuration file.
             json: Print one JSON object per line.
         """
-        from engine.store.opening import open_reader  # noqa: PLC0415 - with the store
+        from engine.observe.entries import entry  # noqa: PLC0415 - with the store
+        from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
 
         with open_reader(data_folder(read_config(config, secrets=False))) as reader:
             troubles = reader.list(filters.selection(after=after, limit=limit + 1))
         for trouble in troubles[:limit]:
             if json:
-                say_json(_entry(trouble))
+                say_json(entry(trouble))
             else:
                 say(_line(trouble))
         if len(troubles) > limit > 0 and not json:
@@ -248,23 +226,6 @@ def _pages(ids: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     while some := tuple(islice(left, AT_ONCE)):
         seen += len(some)
         yield seen, some
-
-
-def _entry(trouble: Trouble) -> Entry:
-    return Entry(
-        id=trouble.id,
-        event_id=str(trouble.position),
-        message_id=trouble.message_id,
-        sync=trouble.sync or None,
-        destination=trouble.destination or None,
-        stage=trouble.stage,
-        state=trouble.state,
-        reason=trouble.reason,
-        attempts=trouble.attempts,
-        status=trouble.status or None,
-        first_at=iso(trouble.first_at),
-        last_at=iso(trouble.last_at),
-    )
 
 
 def _line(trouble: Trouble) -> str:

@@ -7,60 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, iso, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, read_config, say, say_json
 from engine.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from engine.messages import Attempt, Trouble
-
-
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: of the batch that the delivery was in."""
-
-    at: str
-    ms: float
-    status: int | None
-    error: str
-
-
-class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``errors show --json`` prints.
-
-    Attributes:
-        event: as it was sent; null if neither entry nor log have it any more.
-        payload: as it was mapped; null before the mapping.
-        request, response: head and beginning of the body, as text; "" if there was none.
-        due_at: of the next attempt; null if there will be none by itself.
-        next: what to do.
-        attempts: every one to this destination that had a delivery of this event in it, the oldest first.
-    """
-
-    id: str
-    event_id: str
-    message_id: str
-    source: str
-    sync: str | None
-    event_type: str | None
-    destination: str | None
-    stage: str
-    state: str
-    reason: str
-    next: str
-    error: str
-    trace: str
-    tries: int
-    received_at: str
-    first_at: str
-    last_at: str
-    due_at: str | None
-    key: str
-    event: Any
-    payload: Any
-    request: str
-    response: str
-    attempts: tuple[Made, ...]
+    from engine.observe.entries import Made, Whole
 
 
 def put_show(errors: App) -> None:
@@ -83,7 +34,8 @@ def put_show(errors: App) -> None:
             config: The configuration file.
             json: Print JSON, for machines.
         """
-        from engine.store.opening import open_reader  # noqa: PLC0415 - with the store
+        from engine.observe.entries import whole  # noqa: PLC0415 - with the store
+        from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
 
         with open_reader(data_folder(read_config(config, secrets=False))) as reader:
             trouble = reader.get(id)
@@ -91,54 +43,12 @@ def put_show(errors: App) -> None:
                 raise HeadraceError(f"there is no entry {id}\n    headrace errors list shows those that are kept")
             logged = None if trouble.event else reader.event(trouble.position)
             attempts = reader.attempts(trouble.position)
-        whole = _whole(trouble, trouble.event or (logged.raw if logged else b""), attempts)
+        found = whole(trouble, trouble.event or (logged.raw if logged else b""), attempts)
         if json:
-            say_json(whole)
+            say_json(found)
         else:
-            say("\n".join(_lines(whole)))
+            say("\n".join(_lines(found)))
         return 0
-
-
-def _whole(trouble: Trouble, event: bytes, attempts: Sequence[Attempt]) -> Whole:
-    from engine.observe.advice import advice  # noqa: PLC0415 - with the store
-
-    return Whole(
-        id=trouble.id,
-        event_id=str(trouble.position),
-        message_id=trouble.message_id,
-        source=trouble.source,
-        sync=trouble.sync or None,
-        event_type=trouble.event_type or None,
-        destination=trouble.destination or None,
-        stage=trouble.stage,
-        state=trouble.state,
-        reason=trouble.reason,
-        next=advice(trouble),
-        error=trouble.error,
-        trace=trouble.trace,
-        tries=trouble.attempts,
-        received_at=iso(trouble.received_at),
-        first_at=iso(trouble.first_at),
-        last_at=iso(trouble.last_at),
-        due_at=iso(trouble.due_at) if trouble.due_at else None,
-        key=trouble.key,
-        event=_decoded(event),
-        payload=_decoded(trouble.payload),
-        request=trouble.request.decode("utf-8", "replace"),
-        response=trouble.response.decode("utf-8", "replace"),
-        attempts=tuple(
-            Made(at=iso(one.at), ms=round(one.seconds * 1000, 1), status=one.status or None, error=one.error)
-            for one in attempts
-            if one.destination == trouble.destination
-        ),
-    )
-
-
-def _decoded(raw: bytes) -> Any:
-    try:
-        return msgspec.json.decode(raw) if raw else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return raw.decode("utf-8", "replace")
 
 
 def _lines(whole: Whole) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from cyclopts import App, Parameter
 
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, iso, read_config, say, say_json
@@ -15,47 +14,6 @@ if TYPE_CHECKING:
     from engine.violated import Violated
 
 Contract = Annotated[str, Parameter(help="Only this contract.")]
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of ``violations list --json``; others rely on these names, the last six of which are Hightouch's.
-
-    Attributes:
-        event_id: the event's position in the log, as text.
-        at: ISO-8601, UTC.
-    """
-
-    id: str
-    event_id: str
-    message_id: str
-    at: str
-    source: str
-    contract: str
-    shadow: bool
-    allowed: bool
-    rules: tuple[str, ...]
-    event_name: str
-    event_type: str
-    schema_version: str
-    has_undeclared_schema: bool
-    has_undeclared_fields: bool
-    has_schema_violated: bool
-    violations: tuple[str, ...]
-
-
-class Whole(Entry, frozen=True, kw_only=True):
-    """The same with the event as it was sent."""
-
-    payload: msgspec.Raw
-
-
-class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of ``violations count --json``: events that broke one rule."""
-
-    contract: str
-    event: str
-    rule: str
-    events: int
 
 
 def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put on alike
@@ -90,14 +48,15 @@ def _put_list(violations: App) -> None:
             limit: At most so many.
             json: Print one JSON object per line.
         """
-        from engine.store.opening import open_reader  # noqa: PLC0415 - with the store
+        from engine.observe.breached import breach  # noqa: PLC0415 - with the store
+        from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
         from engine.violated import Wanted  # noqa: PLC0415
 
         wanted = Wanted(contract=contract, source=source, event=event, limit=limit)
         found = open_reader(data_folder(read_config(config, secrets=False))).violations(wanted)
         for one in found:
             if json:
-                say_json(Entry(**_parts(one)))
+                say_json(breach(one))
             else:
                 say(_line(one))
         if not found and not json:
@@ -123,9 +82,11 @@ def _put_show(violations: App) -> None:
             config: The configuration file.
             json: Print JSON, for machines.
         """
+        from engine.observe.breached import whole_breach  # noqa: PLC0415 - with the store
+
         one = _found(id, config)
         if json:
-            say_json(Whole(**_parts(one), payload=msgspec.Raw(one.event)))
+            say_json(whole_breach(one))
         else:
             say("\n".join([_line(one), *(f"    {text}" for text in one.violations[1:]), "", one.event.decode()]))
         return 0
@@ -143,7 +104,11 @@ def _put_count(violations: App) -> None:
             contract: Only this contract.
             json: Print one JSON object per line.
         """
-        counts = [one for one in _counts(config) if not contract or one.contract == contract]
+        from engine.observe.breached import breach_counts  # noqa: PLC0415 - with the store
+        from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
+
+        found = breach_counts(open_reader(data_folder(read_config(config, secrets=False))).counts())
+        counts = [one for one in found if not contract or one.contract == contract]
         if json:
             for one in counts:
                 say_json(one)
@@ -170,39 +135,6 @@ def _found(id: str, config: Any) -> Violated:  # noqa: A002 - what a user types
         for one in reader.violations(Wanted(contract=contract, position=int(position))):
             return one
     raise HeadraceError(f"there is no entry {id}\n    headrace violations list shows those that are kept")
-
-
-def _counts(config: Any) -> list[Count]:
-    from engine.store.opening import open_reader  # noqa: PLC0415 - with the store
-
-    found = []
-    for (scope, name), events in open_reader(data_folder(read_config(config, secrets=False))).counts().items():
-        kind, _, contract = scope.partition(":")
-        if kind == "contract":
-            event, _, rule = name.partition("\t")
-            found.append(Count(contract=contract, event=event, rule=rule, events=events))
-    return sorted(found, key=lambda one: (one.contract, -one.events, one.event, one.rule))
-
-
-def _parts(one: Violated) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "event_id": str(one.position),
-        "message_id": one.message_id,
-        "at": iso(one.at),
-        "source": one.source,
-        "contract": one.contract,
-        "shadow": one.shadow,
-        "allowed": one.allowed,
-        "rules": one.rules,
-        "event_name": one.name,
-        "event_type": one.type,
-        "schema_version": one.version,
-        "has_undeclared_schema": one.undeclared_event,
-        "has_undeclared_fields": one.undeclared_fields,
-        "has_schema_violated": one.schema_violated,
-        "violations": one.violations,
-    }
 
 
 def _line(one: Violated) -> str:
