@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import trio
 
+from actors.ordering import Ordering, Orderings
 from engine.messages import Delivery
 from engine.plugin import Item, by_status
 from engine.runtime import turns
@@ -330,3 +331,15 @@ async def test_the_order_holds_over_a_reload(nursery, autojump_clock, small, how
     assert disorder(arrived) == []
     assert sorted({one.place for one in arrived}) == list(range(1, 501))
     assert status.syncs[0].pending == 0
+
+
+async def test_a_sync_without_order_pays_nothing_for_it(nursery, autojump_clock, monkeypatch):
+    asked: list[str] = []
+    for owner, name in ((Orderings, "settled"), (Orderings, "patience"), (Ordering, "admit"), (Ordering, "room")):
+        monkeypatch.setattr(owner, name, lambda *_arguments, name=name: asked.append(name))
+    engine = await grow(nursery, ORDERED.replace('order_by = "properties.user"', ""))
+    await engine.send(1000, user="a")
+    status = await engine.settled()
+
+    assert status.syncs[0].delivered == 1000
+    assert (asked, engine.tree.orderings.by_sync) == ([], {})
