@@ -148,10 +148,7 @@ class Tree:
             self.add_source(eras, beginning.cursor(name), beginning.windows)
         for name, page in beginning.progress.items():
             self.add_sync(page, known=beginning.known.get(name, frozenset()))
-        for name in beginning.paused_syncs & self.gates.keys():
-            self.gates[name].close()
-        for name in beginning.paused_destinations & self.ports.keys():
-            self.ports[name].breaker.pause(BY_OPERATOR)
+        self._hold_back(beginning)
         self.intake.rekey()
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
         self.frozen: Status | None = None
@@ -166,6 +163,13 @@ class Tree:
         store.on_due = lambda _destination: self.bell.ring()
         store.on_moved = self.orderings.moved
         self.supervisor = Supervisor(self._children(), on_event=fittings.tell)
+
+    def _hold_back(self, beginning: Beginning) -> None:
+        """Let what an operator paused or disabled be so."""
+        for name in beginning.paused_syncs & self.gates.keys():
+            self.gates[name].close()
+        for name in beginning.paused_destinations & self.ports.keys():
+            self.ports[name].breaker.pause(BY_OPERATOR)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop`, or until a trunk actor cannot be kept alive.

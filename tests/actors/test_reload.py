@@ -220,6 +220,7 @@ async def test_a_hundred_reloads_leave_nothing_behind(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
     await engine.reload(ORDERS + OTHERS)
     await engine.reload(ORDERS)
+    await engine.tree.console.address()
     await trio.sleep(5)
     children, tasks = list(lives(engine)), trio.lowlevel.current_statistics().tasks_living
     for number in range(50):
