@@ -172,13 +172,38 @@ def _decided(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], facts: Facts
         for one in route.deliveries
         if trouble_id(one.position, one.key) not in known
     ]
-    if not decided:
-        reason = route.reason or (route.troubles[0].reason if route.troubles else "")
-        fate = "filtered" if route.reason else "archived"
-        decided = [
-            Decided(sync=today.name, fate=fate, reason=reason, message_id=event.message_id, by_today=was is None)
-        ]
-    return decided
+    return decided or [_undelivered(event, (today, was), route, facts, now)]
+
+
+def _undelivered(
+    event: Event, syncs: tuple[SyncPlan, SyncPlan | None], route: Route, facts: Facts, now: float
+) -> Decided:
+    """Return what is said of an event of which the plan of the day made no delivery: unless a replay did, later.
+
+    A replay's delivery that arrived leaves attempts and no entry; today's plan takes the event, then.
+    """
+    today, was = syncs
+    reason = route.reason or (route.troubles[0].reason if route.troubles else "")
+    head = Decided(
+        sync=today.name,
+        fate="filtered" if route.reason else "archived",
+        reason=reason,
+        message_id=event.message_id,
+        by_today=was is None,
+    )
+    attempts = _attempts(facts, today.destination)
+    made = today.route(event, now).deliveries if attempts else ()
+    if not made:
+        return head
+    return msgspec.structs.replace(
+        head,
+        fate="delivered",
+        reason="replayed",
+        event_type=made[0].event_type,
+        destination=made[0].destination,
+        key=made[0].key,
+        attempts=attempts,
+    )
 
 
 def _of_row(row: Trouble, facts: Facts) -> Decided:
