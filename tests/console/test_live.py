@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 import trio
@@ -34,7 +36,7 @@ class Client:
             await trio.sleep_forever()
 
     @property
-    def said(self) -> list[dict[str, object]]:
+    def said(self) -> list[dict[str, Any]]:
         return [msgspec.json.decode(part.partition(b"data: ")[2]) for part in self.parts if b"data: " in part]
 
 
