@@ -11,8 +11,7 @@ from cyclopts import Parameter
 
 from engine.cli.common import warn
 from engine.errors import HeadraceError
-from engine.lang.dates import parse_time
-from engine.units import Duration
+from engine.lang.dates import time_or_age
 
 if TYPE_CHECKING:
     from engine.store.base import Selection
@@ -80,15 +79,10 @@ def moment(option: str, text: str, now: float) -> float:
     Raises:
         HeadraceError: it is neither.
     """
-    if not text:
-        return 0.0
-    if (at := parse_time(text)) is not None:
-        return at
     try:
-        return now - float(Duration(text))
-    except ValueError:
-        hint = 'write how long ago, as in "2h", or a time, as in "2026-01-31T12:00:00Z"'
-        raise HeadraceError(f"{option}: {text!r} is no time\n    {hint}") from None
+        return time_or_age(text, now) if text else 0.0
+    except ValueError as error:
+        raise HeadraceError(f"{option}: {error}") from None
 
 
 def agreed(question: str, *, yes: bool) -> bool:

@@ -6,6 +6,8 @@ import datetime as dt
 import math
 from typing import Any
 
+from engine.units import Duration
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NAIVE_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - writing a naive UTC time is three times faster
 _MILLISECONDS_FROM = 1e11
@@ -29,6 +31,21 @@ def parse_time(text: str) -> float | None:
         return (moment - _EPOCH).total_seconds()
     except OverflowError:  # year 1 or 9999 with an offset that leads out of the calendar
         return None
+
+
+def time_or_age(text: str, now: float) -> float:
+    """Return the seconds since 1970 of a time that a person wrote, or of so long before *now*.
+
+    Raises:
+        ValueError: it is neither; says what to write.
+    """
+    if (at := parse_time(text)) is not None:
+        return at
+    try:
+        return now - float(Duration(text))
+    except ValueError:
+        hint = 'write how long ago, as in "2h", or a time, as in "2026-01-31T12:00:00Z"'
+        raise ValueError(f"{text!r} is no time\n    {hint}") from None
 
 
 def iso(seconds: float) -> str:
