@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ from actors.overview import inside, overview, reading
 from actors.rehearsal import rehearse
 from actors.tapped import Looker
 from engine.errors import HeadraceError
+from engine.messages import Logged, Trouble
+from engine.observe.breached import BreachCount, breach_counts
+from engine.observe.entries import Briefs, Whole, brief_of, whole
 from engine.observe.metrics import exposition
 from engine.observe.reloaded import Reloaded
 from engine.observe.sampling import Reading
@@ -27,12 +31,18 @@ from engine.store.erasing import Erasure
 from engine.store.replays import Replay, Replays, Wish
 from engine.store.start import Paused, keep_paused
 from engine.store.switched import keep_switches
+from engine.store.tallying import Tally
+from engine.violated import Violated, Wanted
 
 if TYPE_CHECKING:
     from actors.tree import Tree
 
 BY_OPERATOR = "paused by an operator"
 DISABLED = "disabled by an operator"
+STRETCH = 20_000
+"""Positions that are looked at together for a user's events."""
+STRETCHES = 10
+"""So many of them for one question."""
 
 
 class Operator:
@@ -202,6 +212,56 @@ class Operator:
     async def discard(self, selection: Selection) -> int:
         """End archived and waiting deliveries for good; return how many. One in flight may still arrive."""
         return await self.tree.store.ledger.discard(selection, self.tree.clock.wall())
+
+    async def errors(self, selection: Selection) -> list[Trouble]:
+        """Return a page of the ledger, the newest trouble first.
+
+        Raises:
+            StoreError: the entry that the page follows is gone.
+        """
+        return await self.tree.store.ledger.list(selection)
+
+    async def error(self, id: str) -> Whole | None:  # noqa: A002 - the ledger's own word
+        """Return all of one entry, with its event and every attempt; None if there is none of that id."""
+        trouble = await self.tree.store.ledger.get(id)
+        if trouble is None:
+            return None
+        logged = (await self.tree.store.history.events([trouble.position])).get(trouble.position)
+        event = trouble.event or (logged.raw if logged else b"")
+        return whole(trouble, event, await self.tree.store.ledger.attempts(trouble.position))
+
+    async def tally(self, tally: Tally) -> Tally:
+        """Return a count of entries by state and reason, a step further; ask until its state is ``done``."""
+        history = self.tree.store.history
+        if not tally.top:
+            return tally.begun(await history.newest())
+        return tally.counted(await history.tally(tally.selection, tally.span))
+
+    async def violations(self, wanted: Wanted) -> list[Violated]:
+        """Return events that broke a contract, the newest first."""
+        return await self.tree.store.violations.list(wanted)
+
+    async def breach_counts(self) -> list[BreachCount]:
+        """Return how many events broke which rule, since the store was made."""
+        return breach_counts(await self.tree.store.meta.counts())
+
+    async def of_user(self, who: tuple[str, str], below: int, limit: int) -> Briefs:
+        """Return the newest events of ``userId`` or ``anonymousId`` before a position, of a stretch of the log.
+
+        Args:
+            who: which of both, and its value.
+            below: only events before this position; 0 for all.
+            limit: events at most.
+        """
+        low, found = min(below or sys.maxsize, self.tree.store.last + 1), list[Logged]()
+        for _ in range(STRETCHES):
+            some, low = await self.tree.store.history.of_user(who, low, STRETCH)
+            found += some
+            if len(found) >= limit or low <= 1:
+                break
+        if len(found) > limit:
+            found, low = found[:limit], found[limit - 1].position
+        return Briefs(events=tuple(map(brief_of, found)), below=low)
 
     async def keep_paused(self) -> None:
         """Remember what is paused, over a restart."""

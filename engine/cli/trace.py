@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from cyclopts import App, Parameter
 
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, iso, read_plan, say, say_json
@@ -16,24 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.cli import House
-    from engine.messages import Logged
     from engine.plan import Plan
     from engine.plan.tracing import Decided, Traced
     from engine.store.sqlite.reader import Reader
 
 PAGE = 20_000
 """Positions that are looked at together for a user's events."""
-
-
-class Brief(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of ``trace --user --json``."""
-
-    event_id: str
-    message_id: str
-    source: str
-    received_at: str
-    type: str
-    event: str
 
 
 def put(app: App, house: House) -> None:
@@ -140,12 +127,14 @@ def _unknown(reader: Reader, message_id: str, config: Path, *, as_json: bool) ->
 
 def _list(reader: Reader, who: tuple[str, str], limit: int, *, as_json: bool) -> int:
     """List a user's last events."""
+    from engine.observe.entries import brief_of  # noqa: PLC0415 - with the store
+
     below, found, first = reader.last() + 1, list[Any](), reader.first()
     while below > max(first, 1) and len(found) < limit:
         some, below = reader.of_user(who, below, PAGE)
         found += some
     for one in found[:limit]:
-        brief = _brief(one)
+        brief = brief_of(one)
         if as_json:
             say_json(brief)
         else:
@@ -154,18 +143,6 @@ def _list(reader: Reader, who: tuple[str, str], limit: int, *, as_json: bool) ->
     if not found and not as_json:
         say(f"the log has no event with {who[0]} {who[1]!r}")
     return 0 if found else 1
-
-
-def _brief(logged: Logged) -> Brief:
-    event = msgspec.json.decode(logged.raw)
-    return Brief(
-        event_id=str(logged.position),
-        message_id=logged.envelope.message_id,
-        source=logged.source,
-        received_at=iso(logged.envelope.received_at),
-        type=str(event.get("type") or ""),
-        event=str(event.get("event") or event.get("name") or ""),
-    )
 
 
 def _lines(one: Traced) -> list[str]:

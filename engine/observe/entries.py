@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.lang.dates import iso
-from engine.messages import Attempt, Trouble
+from engine.messages import Attempt, Logged, Trouble
 from engine.observe.advice import advice
 
 
@@ -137,6 +137,41 @@ def whole(trouble: Trouble, event: bytes, attempts: Sequence[Attempt]) -> Whole:
             for one in attempts
             if one.destination == trouble.destination
         ),
+    )
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``trace --user --json``."""
+
+    event_id: str
+    message_id: str
+    source: str
+    received_at: str
+    type: str
+    event: str
+
+
+class Briefs(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a user's events, the newest first.
+
+    Attributes:
+        below: the position down to which was looked; ask for those below it next. 1 or less: that was all.
+    """
+
+    events: tuple[Brief, ...]
+    below: int
+
+
+def brief_of(logged: Logged) -> Brief:
+    """Return an event in one line."""
+    event = msgspec.json.decode(logged.raw)
+    return Brief(
+        event_id=str(logged.position),
+        message_id=logged.envelope.message_id,
+        source=logged.source,
+        received_at=iso(logged.envelope.received_at),
+        type=str(event.get("type") or ""),
+        event=str(event.get("event") or event.get("name") or ""),
     )
 
 
