@@ -75,6 +75,7 @@ def facts(status: Status, samples: Sequence[Sample]) -> dict[str, Any]:
     for funnel in funnels(status):
         for step in funnel.steps:
             texts[step.key], widths[step.key] = words.number(step.count), step.width
+            texts |= {f"{step.key}:{reason}": words.number(count) for reason, count in step.reasons}
     for sync in status.syncs:
         texts |= {f"sync:{sync.name}:{key}": text for key, text in _sync_texts(sync).items()}
         tones[f"sync:{sync.name}:state"] = words.tone(sync.state)
