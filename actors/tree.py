@@ -120,6 +120,30 @@ class Tree:
         self.written = Watermark(0)
         self.paces: dict[str, Paces] = {}
         self.reports: Inbox[Report] = Inbox("archiver", REPORTS)
+        self._name_parts()
+        self.orderings = Orderings(self._way, self.bell, beginning.turns)
+        self.switches = Switches(beginning.disabled)
+        new_message_id = partial(fittings.new_id, random.SystemRandom())
+        self.intake = Intake(store, self.doors, beginning.seen, clock, new_message_id, fittings.terms(plan))
+        self._fill(beginning)
+        self._hold_back(beginning)
+        self.intake.rekey()
+        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
+        self.frozen: Status | None = None
+        self.reloader = Reloader(self)
+        self.replayer = Replayer(store, lambda: self.plan, self._free_for_due, partial(Runner, clock=clock), clock)
+        self.operator = Operator(self)
+        self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)
+        self.console = self._made_console(plan)
+        self.retry = Retry(store, self.lanes, self.bell, clock, self.orderings, self.reports)
+        expire = oldest_of(self.ports, self.operator.status) if plan.config.store.on_full == "archive_oldest" else None
+        self.maintenance = Maintenance(store, beginning.retention, clock, expire)
+        store.on_due = lambda _destination: self.bell.ring()
+        store.on_moved = self.orderings.moved
+        self.supervisor = Supervisor(self._children(), on_event=fittings.tell)
+
+    def _name_parts(self) -> None:
+        """Begin with no parts."""
         # By name; what stays over a reload is what has the same name.
         self.ports: dict[str, Port] = {}
         self.lanes: dict[str, Lanes[Work]] = {}
@@ -137,10 +161,10 @@ class Tree:
         self.fed: dict[str, list[Inbox[Passed]]] = {}
         self.reopened: dict[str, set[tuple[int, str]]] = {}
         self.known: dict[str, frozenset[str]] = {}
-        self.orderings = Orderings(self._way, self.bell, beginning.turns)
-        self.switches = Switches(beginning.disabled)
-        new_message_id = partial(fittings.new_id, random.SystemRandom())
-        self.intake = Intake(store, self.doors, beginning.seen, clock, new_message_id, fittings.terms(plan))
+
+    def _fill(self, beginning: Beginning) -> None:
+        """Open the parts of every name of the plan, sinks first."""
+        plan = self.plan
         for name in plan.destinations:
             self.add_destination(name)
         for name, source in plan.sources.items():
@@ -148,21 +172,6 @@ class Tree:
             self.add_source(eras, beginning.cursor(name), beginning.windows)
         for name, page in beginning.progress.items():
             self.add_sync(page, known=beginning.known.get(name, frozenset()))
-        self._hold_back(beginning)
-        self.intake.rekey()
-        self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
-        self.frozen: Status | None = None
-        self.reloader = Reloader(self)
-        self.replayer = Replayer(store, lambda: self.plan, self._free_for_due, partial(Runner, clock=clock), clock)
-        self.operator = Operator(self)
-        self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)
-        self.console = self._made_console(plan)
-        self.retry = Retry(store, self.lanes, self.bell, clock, self.orderings, self.reports)
-        expire = oldest_of(self.ports, self.operator.status) if plan.config.store.on_full == "archive_oldest" else None
-        self.maintenance = Maintenance(store, beginning.retention, clock, expire)
-        store.on_due = lambda _destination: self.bell.ring()
-        store.on_moved = self.orderings.moved
-        self.supervisor = Supervisor(self._children(), on_event=fittings.tell)
 
     def _hold_back(self, beginning: Beginning) -> None:
         """Let what an operator paused or disabled be so."""

@@ -105,8 +105,8 @@ class Swap:
         for edit in self.diff.edits:
             name = edit.was if edit.what == "renamed" else edit.name
             if edit.kind == "sync" and edit.what in {"removed", "renamed", "re-pointed"}:
-                rows = waiting[name].count if name in waiting else 0
-                edit = msgspec.structs.replace(edit, pending=len(self.tree.books.syncs[name].open) + rows)  # noqa: PLW2901
+                later = waiting[name].count if name in waiting else 0
+                edit = msgspec.structs.replace(edit, pending=len(self.tree.books.syncs[name].open) + later)  # noqa: PLW2901
             counted.append(edit)
         return counted
 

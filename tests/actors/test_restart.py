@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import trio
 
-from engine.messages import Delivery
-from tests.support.grown import ORDERS, Engine, always, each, grow, hang, reopened
+from engine.lang.keys import delivery_key
+from engine.messages import Delivery, Event
+from tests.support.grown import NOW, ORDERS, Engine, always, each, grow, hang, reopened, shop_plan
 
 MANY_HANDS = ORDERS.replace("concurrency = 1", 'concurrency = 8\ntimeout = "1h"')
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
@@ -200,3 +201,41 @@ async def test_a_sync_that_changed_its_destination_retries_at_the_new_one(nurser
     assert sorted(second.desk("erp").positions) == [1, 2]
     assert second.desk("crm").calls == []
     assert (status.syncs[0].created, status.syncs[0].delivered) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("opened", "known", "again"),
+    [
+        (["a", "b"], [], ["a", "b"]),
+        (["a"], ["a", "b"], ["a"]),  # b had its fate
+        (["gone"], ["gone", "a"], ["b"]),  # b is new, and takes the place; a had its fate
+        (["gone"], [], ["a", "b"]),  # only one could take it then: what is made now takes its place
+        (["gone", "a"], ["gone", "a"], ["a", "b"]),
+    ],
+)
+async def test_only_what_the_plan_makes_otherwise_is_affected(opened, known, again):
+    plan = shop_plan(
+        ORDERS.replace("[[", 'match = "all"\n[[') + 'name = "a"\n[[syncs.orders.event_types]]\nname = "b"\n'
+    )
+    sync = plan.syncs["orders"]
+    body = {"type": "track", "event": "Seen"}
+    made = sync.route(Event(position=1, message_id="m1", received_at=NOW, body=body), NOW).deliveries
+    keys = {name: delivery_key("shop", "m1", "orders", name) for name in ("a", "b", "gone")}
+
+    found = sent_again(sync, made, {keys[name] for name in opened}, frozenset(known))
+
+    assert [delivery.event_type for delivery in found] == again
+
+
+async def test_a_sync_that_was_renamed_meanwhile_goes_on_where_it_stood(nursery, autojump_clock):
+    first = await left_open(nursery, 3, 7)
+    keys = {call.batch[0].position: call.batch[0].key for call in first.desk().calls}
+    renamed = ORDERS.replace("syncs.orders", "syncs.sales").replace("[[", 'was = "orders"\n[[')
+    second = await grow(nursery, renamed, reopened(first.store))
+    await second.send(21)
+    status = await second.settled()
+
+    sent = {call.batch[0].position: call.batch[0].key for call in second.desk().calls}
+    assert {position: sent[position] for position in (3, 7)} == {position: keys[position] for position in (3, 7)}
+    assert sorted(sent) == [3, 7, 21]
+    assert (status.syncs[0].name, status.syncs[0].created, status.syncs[0].delivered) == ("sales", 21, 21)

@@ -1,4 +1,4 @@
-"""A running engine takes up changed files, under load, by every way there is, and without losing or doubling anything."""
+"""A running engine takes up changed files, under load, by every way there is, and loses and doubles nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ async def command_of(engine: Running, *argv: str) -> subprocess.CompletedProcess
 async def until(engine: Running, syncs: list[str]) -> None:
     """Return when the engine has just these syncs; only its status says when a reload is over that nobody waits for."""
     with trio.fail_after(30):
-        while [sync.name for sync in (await engine.status()).syncs] != syncs:
+        while True:
+            status = await engine.status()
+            if [sync.name for sync in status.syncs] == syncs:
+                return
             await trio.sleep(LOOK)
 
 
