@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import trio
 
+from actors.router import reopened as sent_again
 from engine.lang.keys import delivery_key
 from engine.messages import Delivery, Event
 from tests.support.grown import NOW, ORDERS, Engine, always, each, grow, hang, reopened, shop_plan
