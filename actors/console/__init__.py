@@ -12,6 +12,7 @@ import trio
 from actors.console.answers import NOT_KEPT, Refused, fitting, wants_page
 from actors.console.api import Api
 from actors.console.audit import Audit
+from actors.console.bulk import Bulks
 from actors.console.entrance import Entrance, fields_of, query_of
 from actors.console.guard import Guard, Who, is_own_page
 from actors.console.live import Live
@@ -60,9 +61,10 @@ class Console:
         self._settings = settings
         self._clock = clock
         self._guard = Guard(settings, chance)
+        self._bulks = Bulks(operator, audit, clock)
         self._house = House(
             operator=operator,
-            api=Api(operator, audit),
+            api=Api(operator, audit, self._bulks),
             audit=audit,
             guard=self._guard,
             live=Live(operator, clock.sleep),
@@ -91,6 +93,7 @@ class Console:
         service = Service(handler=self.answer, crashed=_crashed, limits=LIMITS)
         async with Beside() as nursery:
             nursery.start_soon(self._house.live.run)
+            nursery.start_soon(self._bulks.run)
             await serve(listen.host, listen.port, service, stop=self._stopped, task_status=self)
 
     def stop(self) -> None:

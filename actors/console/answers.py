@@ -12,6 +12,7 @@ from engine.runtime.http_message import Request, Response, json_response
 
 if TYPE_CHECKING:
     from actors.console.audit import Audit
+    from actors.console.bulk import Bulks
     from actors.console.guard import Who
     from actors.operator import Operator
 
@@ -52,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         operator: who knows.
         audit: what was changed by hand.
+        bulks: what changes many entries at once.
         path: the values of the path's names.
         query, body: as the endpoint's Structs; None where it has none.
         who: who asks.
@@ -60,6 +62,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     operator: Operator
     audit: Audit
+    bulks: Bulks
     path: Mapping[str, str] = {}
     query: Any = None
     body: Any = None

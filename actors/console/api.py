@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 import trio
@@ -13,6 +13,7 @@ from msgspec import inspect as types
 import engine
 from actors.console.answers import NOT_KEPT, Asked, Endpoint, Refused, fitting
 from actors.console.audit import Audit
+from actors.console.bulk import Bulks
 from actors.console.endpoints import ENDPOINTS
 from actors.console.guard import Who
 from actors.console.openapi import PREFIX, describe
@@ -33,11 +34,13 @@ class Api:
     Args:
         operator: what is asked.
         audit: where changes are noted.
+        bulks: what changes many entries at once.
     """
 
-    def __init__(self, operator: Operator, audit: Audit) -> None:
+    def __init__(self, operator: Operator, audit: Audit, bulks: Bulks) -> None:
         self.operator = operator
         self.audit = audit
+        self.bulks = bulks
         self._waiting: set[trio.CancelScope] = set()
         self._described = msgspec.json.encode(describe(ENDPOINTS, engine.__version__))
 
@@ -55,11 +58,15 @@ class Api:
         if request.path == f"{PREFIX}/openapi.json" and request.method in {"GET", "HEAD"}:
             return Response(status=200, headers=(JSON, *NOT_KEPT), body=self._described)
         endpoint, names = self.find(request.method, request.path.removeprefix(PREFIX))
-        query = _converted(dict(parse_qsl(request.query, keep_blank_values=True)), endpoint.query, strict=False)
+        query = _converted(_parameters(request.query, endpoint.query), endpoint.query, strict=False)
         body = _decoded(request, endpoint.body)
-        asked = Asked(operator=self.operator, audit=self.audit, path=names, query=query, body=body, who=who, now=now)
+        asked = self.asked(path=names, query=query, body=body, who=who, now=now)
         made = await self.ask(endpoint, asked, f"{request.method} {request.path.removeprefix(PREFIX)}")
         return Response(status=200, headers=(JSON, *NOT_KEPT), body=msgspec.json.encode(made))
+
+    def asked(self, **parts: Any) -> Asked:
+        """Return a question, with who can answer it."""
+        return Asked(operator=self.operator, audit=self.audit, bulks=self.bulks, **parts)
 
     async def ask(self, endpoint: Endpoint, asked: Asked, what: str) -> Any:
         """Return what the endpoint says; a change is noted, also one that was refused.
@@ -136,12 +143,23 @@ def from_form(values: Mapping[str, Sequence[str]], kind: type[msgspec.Struct] | 
     """
     if kind is None:
         return None
-    info = types.type_info(kind)
-    assert isinstance(info, types.StructType)
-    lists = {field.encode_name for field in info.fields if isinstance(field.type, _LISTS)}
+    lists = _lists_of(kind)
     said = {name: [value for value in several if value] for name, several in values.items()}
     given: dict[str, Any] = {name: list(one) if name in lists else one[-1] for name, one in said.items() if one}
     return _converted(given, kind, strict=False)
+
+
+def _parameters(query: str, kind: type[msgspec.Struct] | None) -> dict[str, Any]:
+    """Return an address's parameters: several of one name where *kind* has a list, else the last."""
+    lists = _lists_of(kind) if kind else set()
+    several = parse_qs(query, keep_blank_values=True)
+    return {name: values if name in lists else values[-1] for name, values in several.items()}
+
+
+def _lists_of(kind: type[msgspec.Struct]) -> set[str]:
+    info = types.type_info(kind)
+    assert isinstance(info, types.StructType)
+    return {field.encode_name for field in info.fields if isinstance(field.type, _LISTS)}
 
 
 _LISTS = (types.VarTupleType, types.ListType, types.SetType, types.FrozenSetType)

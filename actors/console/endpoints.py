@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from actors.console.answers import Asked, Endpoint, Said, unknown
+from actors.console.past import PAST
 from engine.config.secrets import redacted
 from engine.observe.audited import Changed
 from engine.observe.changed import done
@@ -98,7 +99,8 @@ async def _changes(asked: Asked) -> tuple[Changed, ...]:
 
 
 async def _retry(asked: Asked) -> Counted:
-    return Counted(count=await asked.operator.retry(asked.body))
+    count = await asked.operator.retry(asked.body)
+    return Counted(count=count, message=f"{_entries(count)} again" if count else "nothing there could be sent again")
 
 
 async def _replay(asked: Asked) -> Replay:
@@ -134,7 +136,12 @@ async def _reload(asked: Asked) -> Reloaded:
 
 
 async def _discard(asked: Asked) -> Counted:
-    return Counted(count=await asked.operator.discard(asked.body))
+    count = await asked.operator.discard(asked.body)
+    return Counted(count=count, message=f"{count:,} discarded")
+
+
+def _entries(count: int) -> str:
+    return "it goes out" if count == 1 else f"{count:,} go out"
 
 
 def _get(path: str, title: str, answer: Any, out: Any, query: type[msgspec.Struct] | None = None) -> Endpoint:
@@ -188,5 +195,6 @@ ENDPOINTS: Final = (
         reads=True,
     ),
     _get("/config", "The running configuration as understood, secrets hidden", _config, dict[str, Any]),
+    *PAST,
     _get("/changes", "What was changed by hand, newest first", _changes, tuple[Changed, ...]),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl
 
-from actors.console.answers import Asked, Refused
+from actors.console.answers import Refused
 from actors.console.api import from_form
 from actors.console.guard import Who, says_its_page
 from actors.console.sessions import Session
@@ -79,9 +79,7 @@ class Entrance:
         back = fields.pop("back", "/")
         path = visit.request.path.removeprefix(DO)
         endpoint, names = self._house.api.find("POST", path)
-        asked = Asked(
-            operator=self._house.operator,
-            audit=self._house.audit,
+        asked = self._house.api.asked(
             path=names,
             body=from_form({name: several[name] for name in fields}, endpoint.body),
             who=visit.who,

@@ -118,6 +118,7 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many entries of the ledger a command changed."""
+    """How many entries of the ledger a command changed, and the same in words."""
 
     count: int
+    message: str = ""

@@ -155,6 +155,11 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     became: dict[str, Became] = {}
     held: str = ""
 
+    @property
+    def message(self) -> str:
+        """What it is, in a sentence."""
+        return f"replay {self.number} {'has begun' if self.state == 'running' else f'is {self.state}'}"
+
 
 class Replays(msgspec.Struct, frozen=True, kw_only=True):
     """All replays that are remembered, the oldest first.

@@ -61,7 +61,10 @@ def test_every_reference_of_the_description_leads_somewhere():
     assert set(references(document)) - known == set()
 
 
-@pytest.mark.parametrize("endpoint", [each for each in ENDPOINTS if each.method == "GET"], ids=lambda each: each.path)
+PLAIN = [each for each in ENDPOINTS if each.method == "GET" and "{id}" not in each.path and each.path != "/events"]
+
+
+@pytest.mark.parametrize("endpoint", PLAIN, ids=lambda each: each.path)
 async def test_what_is_read_is_what_is_described(browser, endpoint: Endpoint):
     await browser.engine.send(2)
     path = endpoint.path.replace("{name}", "shop" if endpoint.path.startswith("/sources") else "orders")
