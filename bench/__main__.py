@@ -8,20 +8,22 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from bench import pipeline, soak
+from bench import backlog, isolation, pipeline, soak
 
-NAMES = ("pipeline", "functions", "hop", "ingest", "language", "soak", "store")
+NAMES = ("pipeline", "backlog", "functions", "hop", "ingest", "isolation", "language", "soak", "store")
 
 
 def main() -> int:
     """Run one bench; 0 when it ran, whatever the figures."""
     parser = argparse.ArgumentParser(prog="headrace bench", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    rate = "events a second offered (pipeline: 1000 unless given; soak: half of the most it finds)"
+    rate = "events a second offered (soak: half of the most it finds; pipeline: 1000, backlog, isolation: 500)"
     parser.add_argument("--rate", type=float, default=0.0, help=rate)
     parser.add_argument("--minutes", type=float, default=30, help="how long (soak)")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds each turn is measured (pipeline)")
-    parser.add_argument("--pairs", type=int, default=3, help="turns of floor and engine (pipeline)")
+    turns = "seconds each turn is measured (pipeline, backlog, isolation)"
+    parser.add_argument("--seconds", type=float, default=10, help=turns)
+    parser.add_argument("--pairs", type=int, default=0, help="pairs of turns (pipeline: 3, isolation: 5)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="held for a dead destination (backlog)")
     parser.add_argument("--no-max", action="store_true", help="leave out the highest sustained rate (pipeline)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--smoke", action="store_true", help="the shortest run that shows that it works")
@@ -33,7 +35,7 @@ def main() -> int:
 
 def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if wish.name == "pipeline":
-        seconds, pairs = (1.0, 1) if wish.smoke else (wish.seconds, wish.pairs)
+        seconds, pairs = (1.0, 1) if wish.smoke else (wish.seconds, wish.pairs or 3)
         search = not (wish.smoke or wish.no_max)
         result = pipeline.pipeline(rate=wish.rate or 1000.0, seconds=seconds, pairs=pairs, search=search, tell=_tell)
         return result, pipeline.table(result)
@@ -41,6 +43,16 @@ def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
         short = {"rate": 200.0, "minutes": 0.1, "slot": 1.0} if wish.smoke else {}
         result = soak.soak(**{"rate": wish.rate, "minutes": wish.minutes, "tell": _tell} | short)
         return result, soak.table(result)
+    if wish.name == "isolation":
+        short = {"rate": 200.0, "seconds": 1.0, "pairs": 1} if wish.smoke else {}
+        usual = {"rate": wish.rate or 500.0, "seconds": wish.seconds, "pairs": wish.pairs or isolation.PAIRS}
+        result = isolation.isolation(**{**usual, "tell": _tell} | short)
+        return result, isolation.table(result)
+    if wish.name == "backlog":
+        short = {"events": 5000, "rate": 200.0, "seconds": 1.0} if wish.smoke else {}
+        usual = {"events": wish.events, "rate": wish.rate or 500.0, "seconds": wish.seconds}
+        result = backlog.backlog(**{**usual, "tell": _tell} | short)
+        return result, backlog.table(result)
     module = import_module(f"bench.{wish.name}")
     rows = module.measure(smoke=wish.smoke)
     return rows, "\n".join(f"{name:52} {value}" for name, value in rows.items())

@@ -1,8 +1,8 @@
-"""The far ends of the soak bench: one that is always well, and one that is sick in another way every few seconds.
+"""Far ends that may be sick: one that is always well, one that is sick in another way every few seconds, or in one.
 
-Arguments: ``well`` or ``moody``, and the seconds of a slot. Prints ``port N`` when it listens. SIGUSR1 heals it for
-good. On SIGTERM it prints one line of JSON: requests, events that were answered with 200, when its slots began, and
-for each slot its events and their p50 and p99 from send to arrival, in ms.
+Arguments: ``well``, ``moody`` or one of its `MOODS`, and the seconds of a slot. Prints ``port N`` when it listens.
+SIGUSR1 heals it for good, SIGUSR2 lets it be dead. On SIGTERM it prints one line of JSON: requests, events that were
+answered with 200, when its slots began, and for each slot its events and their p50 and p99 from send to arrival, in ms.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Far(Sink):
         self.moods, self.seconds = moods, seconds
         self.slots = Slots(seconds)
         self.events = 0
-        self.mood = moods[0]
+        self.mood = "fine"
         self.began = time.monotonic()
         self.port = 0
         self.server: socket.socket | None = None
@@ -82,6 +82,10 @@ class Far(Sink):
     def heal(self) -> None:
         """Be fine from now on."""
         self.moods = ("fine",)
+
+    def die(self) -> None:
+        """Be dead from now on."""
+        self.moods = ("dead",)
 
     def run(self) -> None:
         """Serve until told to stop."""
@@ -150,13 +154,14 @@ def _send(connection: socket.socket, answer: bytes) -> None:
 def main() -> None:
     """Run until SIGTERM, then report."""
     kind, seconds = sys.argv[1], float(sys.argv[2])
-    far = Far(MOODS if kind == "moody" else ("fine",), seconds)
+    far = Far({"moody": MOODS, "well": ("fine",)}.get(kind, (kind,)), seconds)
 
     def stop(_number: int, _frame: object) -> None:
         far.over = True
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGUSR1, lambda *_: far.heal())
+    signal.signal(signal.SIGUSR2, lambda *_: far.die())
     print(f"port {far.open()}", flush=True)
     far.run()
     slots = far.slots

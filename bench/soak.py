@@ -117,7 +117,7 @@ def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callab
         age = f"{max(int(seconds / 6), 30)}s"  # so that retention works, too
         (own / "config.toml").write_text(CONFIG.format(key=KEY, well=well.port, moody=moody.port, age=age))
         with running("-m", "engine", "run", "-c", "config.toml", cwd=own, log="error") as engine:
-            console = _console(engine)
+            console = console_of(engine)
             generated, looks = _loaded(engine, rate=rate, seconds=seconds, slot=slot, tell=tell)
             moody.process.send_signal(signal.SIGUSR1)
             status = _settled(console)
@@ -138,7 +138,7 @@ def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callab
     }
 
 
-def _console(engine: Child) -> str:
+def console_of(engine: Child) -> str:
     """Return where its status is asked for, from the second line that it says."""
     assert engine.process.stdout
     return engine.process.stdout.readline().split("//")[1].partition("/")[0].strip()
@@ -176,17 +176,22 @@ def _settled(console: str) -> Status:
     """Return the status once nothing is on its way, or as it is when patience ends."""
     ends = time.monotonic() + PATIENCE
     while True:
-        connection = http.client.HTTPConnection(console, timeout=10)
-        try:
-            connection.request("GET", "/api/v1/status")
-            status = msgspec.json.decode(connection.getresponse().read(), type=Status)
-        finally:
-            connection.close()
+        status = status_of(console)
         source = status.sources[0]
         rest = not source.lag and not any(sync.lag or sync.open or sync.pending for sync in status.syncs)
         if (rest and source.passed == status.last) or time.monotonic() > ends:
             return status
         time.sleep(0.25)
+
+
+def status_of(console: str) -> Status:
+    """Ask an engine how it is."""
+    connection = http.client.HTTPConnection(console, timeout=10)
+    try:
+        connection.request("GET", "/api/v1/status")
+        return msgspec.json.decode(connection.getresponse().read(), type=Status)
+    finally:
+        connection.close()
 
 
 def verdicts(figures: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""The isolation bench: what one destination that hangs, and one that answers 429, cost a third that is well.
+
+Every event goes to all three. Turns take turns: in one the other two are well, in the next they are sick, and each
+pair begins with the other kind. The verdict is the median over the pairs of the p95 from send to arrival at the third;
+a turn is void, and repeated, as in the pipeline bench.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.children import HERE, generate, running, stolen
+from bench.pipeline import CONNECTIONS, KEY, LATE, STOLEN, TRIES, VOID, WARM_UP
+
+PAIRS = 5
+RATIO = 1.3
+"""Of sick to well, at most, or…"""
+APART = 2.0
+"""…the ms between them."""
+SLOT = 1.0
+"""Seconds by which the sick ones count; nobody reads it."""
+
+CONFIG = """
+[receiver]
+listen = "127.0.0.1:0"
+[console]
+listen = "127.0.0.1:0"
+[store]
+path = "data"
+[sources.shop]
+write_keys = ["{key}"]
+"""
+DESTINATION = """
+[destinations.{name}]
+type = "webhook"
+url = "http://127.0.0.1:{port}/in"
+allow_private = true
+batch = 100
+concurrency = 4
+timeout = "1s"
+[syncs.to-{name}]
+source = "shop"
+destination = "{name}"
+[[syncs.to-{name}.event_types]]
+mapping = {{ sent = "properties.sent", customer = "userId", products = "properties.products" }}
+"""
+
+
+def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Run all pairs and return turns, ratio and verdict."""
+    turns: dict[str, list[dict[str, Any]]] = {"well": [], "sick": []}
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        for pair in range(pairs):
+            for others in ("well", "sick") if pair % 2 else ("sick", "well"):
+                tell(f"pair {pair + 1} of {pairs}: the other two are {others}")
+                turns[others].append(_judged(others, rate=rate, seconds=seconds, folder=Path(folder)))
+    return {"rate": rate, "seconds": seconds, "turns": turns, "verdict": verdict(turns)}
+
+
+def _judged(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """Run a turn, again if it is void; the last one is returned, void or not."""
+    for _ in range(TRIES):
+        before = stolen()
+        figures = _turn(others, rate=rate, seconds=seconds, folder=Path(tempfile.mkdtemp(dir=folder)))
+        after = stolen()
+        figures["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
+        figures["void"] = figures["late_ms"] > LATE or figures["stolen"] > STOLEN
+        if not figures["void"]:
+            break
+    return figures
+
+
+def _turn(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    far = str(HERE / "moody.py")
+    moods = {"hanging": "hang", "limiting": "429"} if others == "sick" else {"hanging": "well", "limiting": "well"}
+    with (
+        running(str(HERE / "sink.py")) as third,
+        running(far, moods["hanging"], str(SLOT)) as hanging,
+        running(far, moods["limiting"], str(SLOT)) as limiting,
+    ):
+        ports = {"third": third.port, "hanging": hanging.port, "limiting": limiting.port}
+        tables = "".join(DESTINATION.format(name=name, port=port) for name, port in ports.items())
+        (folder / "config.toml").write_text(CONFIG.format(key=KEY) + tables)
+        with running("-m", "engine", "run", "-c", "config.toml", cwd=folder, log="error") as engine:
+            generated = generate(
+                port=engine.port,
+                path="/v1/stream",
+                key=KEY,
+                rate=rate,
+                seconds=seconds + WARM_UP,
+                connections=CONNECTIONS,
+            )
+            engine.stop()
+        arrived, told = json.loads(third.stop()), [json.loads(one.stop()) for one in (hanging, limiting)]
+    return _figures(generated, arrived["arrivals"], told)
+
+
+def _figures(generated: dict[str, Any], arrivals: list[list[int]], others: list[dict[str, Any]]) -> dict[str, Any]:
+    begin = min(at for _, at in generated["acks"]) + int(WARM_UP * 1e9)
+    took = sorted(took / 1e6 for took, at in arrivals if at - took >= begin)
+    return {
+        "sent": generated["sent"],
+        "arrived": len(arrivals),
+        "late_ms": round(generated["late_ms"], 2),
+        "p50": round(took[len(took) // 2], 3),
+        "p95": round(took[int(0.95 * len(took))], 3),
+        "requests_of_others": [one["requests"] for one in others],
+    }
+
+
+def verdict(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the medians over the pairs of which neither turn is void; None for all if there is no such pair."""
+    pairs = [
+        pair for pair in zip(turns["well"], turns["sick"], strict=True) if not (pair[0]["void"] or pair[1]["void"])
+    ]
+    lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
+    if not pairs:
+        return {"pairs": 0, "lost": lost, "kept": None}
+    ratio = statistics.median(sick["p95"] / well["p95"] for well, sick in pairs)
+    apart = statistics.median(sick["p95"] - well["p95"] for well, sick in pairs)
+    return {
+        "pairs": len(pairs),
+        "lost": lost,
+        "well_p95_ms": statistics.median(well["p95"] for well, _ in pairs),
+        "sick_p95_ms": statistics.median(sick["p95"] for _, sick in pairs),
+        "ratio": round(ratio, 2),
+        "apart_ms": round(apart, 2),
+        "kept": not lost and (ratio <= RATIO or apart <= APART),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return *result* for a person."""
+    one = result["verdict"]
+    if one["kept"] is None:
+        return f"void in every pair: {VOID}"
+    return (
+        f"p95 of the third: {one['well_p95_ms']} ms beside well ones, {one['sick_p95_ms']} ms beside sick ones; "
+        f"median of {one['pairs']} pairs: ratio {one['ratio']} (≤ {RATIO:g}) or {one['apart_ms']} ms apart "
+        f"(≤ {APART:g}); {one['lost']} lost: {'kept' if one['kept'] else 'BROKEN'}"
+    )
