@@ -117,13 +117,23 @@ class Operator:
         known = {"syncs": self.tree.gates.keys(), "destinations": self.tree.ports.keys()}
         if kind not in known or name not in known[kind]:
             return False
-        self.tree.switches.turn(kind, name, off=off)
+        read = [(sync, self.tree.routed[at].position) for at, sync in self.tree.plan.syncs.items()]
+        self.tree.switches.turn(kind, name, off=off, read=read)
         if kind == "destinations":
             breaker = self.tree.ports[name].breaker
             breaker.pause(DISABLED) if off else breaker.resume(DISABLED)
-        async with self._pausing:
-            await keep_switches(self.tree.store.meta, self.tree.switches.named())
+        await self.keep_disabled()
         return True
+
+    def still_off(self, kind: str, name: str) -> str:
+        """Return why one of ``syncs`` or ``destinations`` takes no events though it is not disabled itself, or ""."""
+        off, syncs = self.tree.switches, self.tree.plan.syncs
+        if kind == "syncs" and syncs[name].destination in off.destinations:
+            return f"its destination '{syncs[name].destination}' is disabled, so its events are filtered still"
+        held = sorted(at for at, sync in syncs.items() if sync.destination == name and off.off(sync))
+        if kind == "destinations" and held and name not in off.destinations:
+            return f"disabled by themselves, and so still: {', '.join(held)}"
+        return ""
 
     async def tap(self, kind: str, name: str, wanted: Tapping) -> Page | None:
         """Return what came by one of ``sources`` or ``syncs``, as it is now; None if there is no such a one."""
@@ -134,7 +144,8 @@ class Operator:
         await door.tap.wait(wanted.after, wanted.wait)
         missed, kept = door.tap.since(wanted.after, wanted.limit)
         upto = kept[-1][0] if kept else door.tap.upto
-        looker = Looker(self.tree.plan.sources[door.plan.name], sync, self.tree.clock.wall())
+        now, off = self.tree.clock.wall(), self.tree.switches.filtered
+        looker = Looker(self.tree.plan.sources[door.plan.name], sync, now, off)
         return Page(upto=upto, missed=missed, seen=await looker.look(kept, self.tree.store))
 
     async def look(self, source: str, wanted: Looking) -> Looks | None:
@@ -262,6 +273,11 @@ class Operator:
         if len(found) > limit:
             found, low = found[:limit], found[limit - 1].position
         return Briefs(events=tuple(map(brief_of, found)), below=low)
+
+    async def keep_disabled(self) -> None:
+        """Remember what is disabled, over a restart."""
+        async with self._pausing:
+            await keep_switches(self.tree.store.meta, self.tree.switches.named())
 
     async def keep_paused(self) -> None:
         """Remember what is paused, over a restart."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import trio
 
 from actors.functions import Runner
 from engine.errors import HeadraceError
 from engine.messages import Logged
-from engine.plan import SourcePlan
+from engine.plan import Plan, SourcePlan
 from engine.plan.explain import before_functions, explain
 from engine.plan.explained import Explained
 from engine.results import Result
@@ -27,10 +28,16 @@ async def rehearse(tree: Tree, event: dict[str, Any], source: str | None) -> Exp
     Raises:
         HeadraceError: no such source, several and none is named, or a function that does not answer.
     """
-    now = tree.clock.wall()
-    asked = before_functions(tree.plan, event, source=source, at=now)
+    now, plan = tree.clock.wall(), _switched(tree)
+    asked = before_functions(plan, event, source=source, at=now)
     result = await _ran(tree, *asked) if asked else None
-    return explain(tree.plan, event, source=source, at=now, result=result)
+    return explain(plan, event, source=source, at=now, result=result)
+
+
+def _switched(tree: Tree) -> Plan:
+    """Return what runs, with the syncs off that an operator disabled."""
+    off = {name: sync.switched_off() for name, sync in tree.plan.syncs.items() if tree.switches.off(sync)}
+    return msgspec.structs.replace(tree.plan, syncs=tree.plan.syncs | off) if off else tree.plan
 
 
 async def _ran(tree: Tree, source: SourcePlan, logged: Logged, event: dict[str, Any]) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -11,9 +11,12 @@ from engine.messages import Event, Logged, Result, Trouble
 from engine.observe.shown import Seen
 from engine.observe.tap import Turned
 from engine.plan import SourcePlan, SyncPlan
+from engine.plan.syncs import Route, disabled
 from engine.store.base import Store
 
 Kept = tuple[int, Logged | Turned]
+Off = Callable[[SyncPlan, int], bool]
+"""Tells whether an operator had disabled a sync when it read the event at a position."""
 
 
 class Looker:
@@ -23,12 +26,14 @@ class Looker:
         source: compiled.
         sync: compiled, or None for the source itself.
         now: epoch seconds.
+        off: which events met a sync that was disabled.
     """
 
-    def __init__(self, source: SourcePlan, sync: SyncPlan | None, now: float) -> None:
+    def __init__(self, source: SourcePlan, sync: SyncPlan | None, now: float, off: Off) -> None:
         self._source = source
         self._sync = sync
         self._now = now
+        self._off = off
 
     async def look(self, kept: Iterable[Kept], store: Store) -> tuple[Seen, ...]:
         """Return what is to be shown of *kept*."""
@@ -64,7 +69,7 @@ class Looker:
             return [msgspec.structs.replace(seen, event=event.body) for event in events]
         shown: list[Seen] = []
         for event in events:
-            taken = self._sync.route(event, self._now)
+            taken = routed(self._sync, event, self._now, self._off)
             one = msgspec.structs.replace(seen, event=event.body)
             told: list[dict[str, Any]] = [
                 {"verdict": "deliver", "event_type": each.event_type, "payload": each.body()}
@@ -77,6 +82,11 @@ class Looker:
             told = told or [{"verdict": "filtered", "reason": taken.reason}]
             shown += [msgspec.structs.replace(one, **facts) for facts in told]
         return shown
+
+
+def routed(sync: SyncPlan, event: Event, now: float, off: Off) -> Route:
+    """Return what became of *event* in *sync*."""
+    return disabled(event, now) if off(sync, event.position) else sync.route(event, now)
 
 
 def _turned(n: int, each: Turned) -> Seen:

@@ -63,7 +63,8 @@ def _changing(kind: str, change: str) -> Any:
         makes = {"pause": operator.pause, "resume": operator.resume, "disable": operator.disable}
         if not await makes.get(change, operator.enable)(kind, name):
             raise unknown(KINDS[kind], name)
-        return Said(message=done(kind, name, change))
+        still = operator.still_off(kind, name) if change == "enable" else ""
+        return Said(message=f"{done(kind, name, change)}; but {still}" if still else done(kind, name, change))
 
     return answer
 

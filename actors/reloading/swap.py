@@ -162,6 +162,8 @@ class Swap:
             for sync in self.plan.syncs.values()
         ]
         fitted = await fit(tree.store, wishes, self.plan.sources.keys(), tree.clock.wall())
+        for was, name in fitted.names.items():
+            tree.switches.rename(was, name)
         await self._leaving.release()
         cursors = {cursor.source: cursor.position for cursor in await tree.store.meta.cursors()}
         await self._senders_change()
@@ -298,6 +300,7 @@ class Swap:
         """Remember what is in force; return its number."""
         tree, loaded = self.tree, self.plan.loaded
         await tree.operator.keep_paused()
+        await tree.operator.keep_disabled()
         await keep_revision(
             tree.store,
             tree.clock.wall(),

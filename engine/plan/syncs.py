@@ -6,6 +6,7 @@ comes is known.
 
 from __future__ import annotations
 
+import copy
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -215,6 +216,18 @@ class SyncPlan:
             when_missing=kind.when_missing,
             turn="" if self.order is None else self.order.turn(event.body),
         )
+
+    def switched_off(self) -> SyncPlan:
+        """Return this sync as it is while an operator has disabled it."""
+        off = copy.copy(self)
+        off.switch_off()
+        return off
+
+    def switch_off(self) -> None:
+        """Take no events from now on."""
+        self.enabled = False
+        self._asked = ()
+        self._nothing = _DISABLED
 
     def event_types_beside(self) -> frozenset[str]:
         """Return the names of its event types if several may take one event, else none."""

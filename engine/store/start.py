@@ -13,7 +13,7 @@ from engine.results import WindowState
 from engine.store.base import Change, Cursor, Progress, Retention, Selection, Store
 from engine.store.order import Remains
 from engine.store.seen import Seen
-from engine.store.switched import Named, read_switches
+from engine.store.switched import Named, read_switches, rename_switch
 
 ADDRESSES = "addresses"
 """The Meta key of where each sync went when an engine last started: "source sync" to destination, as JSON."""
@@ -103,13 +103,12 @@ async def begin(
     wishes = list(wishes)
     fitted = await fit(store, wishes, sources, now)
     await _hasten(store, now)
-    stored = await store.meta.get(PAUSED)
-    paused = msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
+    paused = await read_paused(store)
     seen.rebuild(await store.accepted(now - seen.window, seen.max), now)
     return Beginning(
         cursors={cursor.source: cursor for cursor in await store.meta.cursors()},
         progress=fitted.progress,
-        paused_syncs=frozenset(fitted.names.get(name, name) for name in paused.syncs),
+        paused_syncs=frozenset(paused.syncs),
         paused_destinations=frozenset(paused.destinations),
         seen=seen,
         retention=retention,
@@ -132,6 +131,7 @@ async def fit(store: Store, wishes: Iterable[Wish], sources: Collection[str], no
     for key, wish in wanted.items():
         former = (wish.was, wish.source)
         if key not in known and former in known and former not in wanted:
+            await _take_along(store, wish.was, wish.sync)  # before it is renamed: a crash in between does both again
             await store.meta.rename(*former, wish.sync)
             known[key] = msgspec.structs.replace(known.pop(former), sync=wish.sync)
             names[wish.was] = wish.sync
@@ -186,6 +186,21 @@ async def _first(store: Store, wish: Wish) -> Progress:
         later = await store.accepted(wish.start, high)
         high = later[0].position - 1 if later else high
     return Progress(sync=wish.sync, source=wish.source, high=high)
+
+
+async def _take_along(store: Store, was: str, name: str) -> None:
+    """Let a sync that is called *name* from now on be paused and disabled as it was."""
+    await rename_switch(store.meta, was, name)
+    paused = await read_paused(store)
+    if was in paused.syncs:
+        syncs = tuple(name if one == was else one for one in paused.syncs)
+        await keep_paused(store, msgspec.structs.replace(paused, syncs=syncs))
+
+
+async def read_paused(store: Store) -> Paused:
+    """Return what is paused."""
+    stored = await store.meta.get(PAUSED)
+    return msgspec.json.decode(stored[0], type=Paused) if stored else Paused()
 
 
 async def keep_paused(store: Store, paused: Paused) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from engine.store.base import Meta
 
 DISABLED = "disabled"
 """The Meta key of what an operator disabled."""
+TURNS = 16
+"""Of each sync, how often it went off or on again, as far back as is remembered: for who looks at its last events."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +41,7 @@ class Switches:
 
     def __init__(self, named: Named) -> None:
         self._off = {"syncs": set(named.syncs), "destinations": set(named.destinations)}
+        self._turns: dict[str, deque[tuple[int, bool]]] = {}
 
     @property
     def destinations(self) -> frozenset[str]:
@@ -48,9 +52,35 @@ class Switches:
         """Return whether a sync filters all its events: it is off, or where it goes to is."""
         return sync.name in self._off["syncs"] or sync.destination in self._off["destinations"]
 
-    def turn(self, kind: str, name: str, *, off: bool) -> None:
-        """Switch one of ``syncs`` or ``destinations``."""
+    def turn(self, kind: str, name: str, *, off: bool, read: Iterable[tuple[Goes, int]] = ()) -> None:
+        """Switch one of ``syncs`` or ``destinations``.
+
+        Args:
+            kind: which of both.
+            name: whose.
+            off: or on.
+            read: every sync, with the position that it has come to.
+        """
+        before = [(sync, position, self.off(sync)) for sync, position in read]
         (self._off[kind].add if off else self._off[kind].discard)(name)
+        for sync, position, then in before:
+            if self.off(sync) != then:
+                self._turns.setdefault(sync.name, deque(maxlen=TURNS)).append((position, not then))
+
+    def rename(self, was: str, name: str) -> None:
+        """Let a sync that is called *name* from now on be off if it was."""
+        if was in self._off["syncs"]:
+            self._off["syncs"] = self._off["syncs"] - {was} | {name}
+        if was in self._turns:
+            self._turns[name] = self._turns.pop(was)
+
+    def filtered(self, sync: Goes, position: int) -> bool:
+        """Return whether *sync* was off when it read *position*, since this engine began."""
+        off = self.off(sync)
+        turns = self._turns.get(sync.name)
+        if not turns or turns[-1][1] != off:  # it goes elsewhere since then
+            return off
+        return next((then for after, then in reversed(turns) if after < position), not turns[0][1])
 
     def named(self) -> Named:
         """Return what is off, as the store keeps it."""
@@ -61,6 +91,14 @@ async def read_switches(meta: Meta) -> Named:
     """Return what is disabled."""
     stored = await meta.get(DISABLED)
     return msgspec.json.decode(stored[0], type=Named) if stored else Named()
+
+
+async def rename_switch(meta: Meta, was: str, name: str) -> None:
+    """Let a sync that is called *name* from now on be off if it was."""
+    named = await read_switches(meta)
+    if was in named.syncs:
+        syncs = {*named.syncs} - {was} | {name}
+        await keep_switches(meta, msgspec.structs.replace(named, syncs=_sorted(syncs)))
 
 
 async def keep_switches(meta: Meta, named: Named) -> None:

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from engine.errors import HeadraceError
+from engine.observe.shown import Looking, Tapping
 from tests.support.grown import ORDERS, always, grow, reopened, unbalanced
 
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
@@ -139,3 +140,88 @@ async def test_what_the_configuration_disables_is_enabled_there(nursery, autojum
         "sync 'orders' is disabled in config.toml\n    take enabled = false out there, and reload"
     )
     assert (await engine.tree.operator.status()).syncs[0].state == "disabled"
+
+
+async def test_who_asks_what_would_become_of_an_event_hears_that_it_is_disabled(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    operator = engine.tree.operator
+    event = {"type": "track", "event": "Seen", "userId": "u", "properties": {"n": 1}}
+    await operator.disable("destinations", "crm")
+    told = await operator.explain(event, None)
+    assert [(walk.sync, walk.fate, walk.reason, walk.tried) for walk in told.syncs][:1] == [
+        ("orders", "filtered", "disabled", ())
+    ]
+    assert told.syncs[1].fate == "deliver"
+    await operator.enable("destinations", "crm")
+
+    assert [walk.fate for walk in (await operator.explain(event, None)).syncs] == ["deliver", "deliver"]
+
+
+@KINDS
+async def test_the_debugger_shows_which_events_met_what_was_disabled(nursery, autojump_clock, kind, name):
+    engine = await grow(nursery, ORDERS)
+    operator = engine.tree.operator
+    await engine.send(1)
+    await engine.settled()
+    await operator.disable(kind, name)
+    await engine.send(2)
+    await engine.settled()
+    await operator.enable(kind, name)
+    await engine.send(1)
+    await engine.settled()
+    looks = await operator.look("shop", Looking(limit=10))
+    page = await operator.tap("syncs", "orders", Tapping(limit=10))
+
+    verdicts = [("deliver", ""), ("filtered", "disabled"), ("filtered", "disabled"), ("deliver", "")]
+    assert looks is not None
+    assert page is not None
+    assert [(one.took[0].verdict, one.took[0].reason) for one in looks.looked] == verdicts
+    assert [(one.verdict, one.reason) for one in page.seen] == verdicts
+    assert sum((await operator.hits("shop")).values()) == 2
+
+
+async def test_a_sync_that_takes_another_name_stays_paused_and_disabled_as_it_was(nursery, autojump_clock):
+    renamed = ORDERS.replace("orders", "sales").replace('source = "shop"', 'source = "shop"\nwas = "orders"')
+    first = await grow(nursery, ORDERS + OTHERS)
+    await first.tree.operator.pause("syncs", "orders")
+    await first.tree.operator.disable("syncs", "orders")
+    await first.reload(renamed + OTHERS)
+    assert first.tree.gates["sales"].shut
+    assert first.tree.switches.off(first.tree.plan.syncs["sales"])
+    await first.crash()
+    second = await grow(nursery, renamed + OTHERS, reopened(first.store))
+
+    assert second.tree.gates["sales"].shut
+    assert second.tree.switches.named().syncs == ("sales",)
+
+
+async def test_a_sync_that_was_renamed_while_no_engine_ran_stays_as_it_was_also_later(nursery, autojump_clock):
+    renamed = ORDERS.replace("orders", "sales").replace('source = "shop"', 'source = "shop"\nwas = "orders"')
+    first = await grow(nursery, ORDERS)
+    await first.tree.operator.pause("syncs", "orders")
+    await first.tree.operator.disable("syncs", "orders")
+    await first.crash()
+    store = first.store
+    for _ in range(2):
+        engine = await grow(nursery, renamed, reopened(store))
+        assert engine.tree.gates["sales"].shut
+        assert engine.tree.switches.named().syncs == ("sales",)
+        await engine.crash()
+        store = engine.store
+
+
+async def test_enabling_says_what_keeps_it_off_all_the_same(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    operator = engine.tree.operator
+    await operator.disable("syncs", "orders")
+    await operator.disable("destinations", "crm")
+    await operator.enable("syncs", "orders")
+    assert (
+        operator.still_off("syncs", "orders") == "its destination 'crm' is disabled, so its events are filtered still"
+    )
+    await operator.disable("syncs", "orders")
+    await operator.enable("destinations", "crm")
+    assert operator.still_off("destinations", "crm") == "disabled by themselves, and so still: orders"
+    await operator.enable("syncs", "orders")
+
+    assert (operator.still_off("syncs", "orders"), operator.still_off("destinations", "crm")) == ("", "")
