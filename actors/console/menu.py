@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.console.pages import changes, overview, sources, syncs
+from actors.console.pages import bulk, changes, errors, lineage, overview, sources, syncs, violations
 from actors.console.visit import Page
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *sources.PAGES, *syncs.PAGES, *changes.PAGES)
+PAGES: Final[tuple[Page, ...]] = (
+    *overview.PAGES,
+    *sources.PAGES,
+    *syncs.PAGES,
+    *bulk.PAGES,
+    *errors.PAGES,
+    *violations.PAGES,
+    *lineage.PAGES,
+    *changes.PAGES,
+)

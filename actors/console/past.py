@@ -5,18 +5,22 @@ Its lines stand in the table of `actors.console.endpoints`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from actors.console.answers import Asked, Endpoint, Refused, unknown
 from actors.console.bulk import Bulk
+from actors.console.chosen import whole_number
 from engine.messages import State
 from engine.observe.breached import Breach, BreachCount, WholeBreach, breach, whole_breach
 from engine.observe.entries import Briefs, Entry, Whole, entry
 from engine.store.base import Selection
 from engine.store.tallying import Tally
 from engine.violated import Violated, Wanted
+
+if TYPE_CHECKING:
+    from actors.operator import Operator
 
 HIGHEST: Final = 2**53
 """Positions are far below it."""
@@ -87,16 +91,16 @@ class OfUser(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit = 20
 
 
-async def found_violation(asked: Asked, id: str) -> Violated:  # noqa: A002 - what an address says
+async def find_violation(operator: Operator, id: str) -> Violated:  # noqa: A002 - what an address says
     """Return one broken contract.
 
     Raises:
         Refused: there is none of that id.
     """
     position, _, contract = id.partition("-")
-    if position.isascii() and position.isdecimal() and int(position[:17]) < HIGHEST and contract:
-        for one in await asked.operator.violations(Wanted(contract=contract, position=int(position[:17]), limit=1)):
-            return one
+    at = whole_number(position)
+    for one in await operator.violations(Wanted(contract=contract, position=at, limit=1)) if at and contract else ():
+        return one
     raise Refused(404, "not_found", f"there is no broken contract '{id}' among those that are kept")
 
 
@@ -120,7 +124,7 @@ async def _violations(asked: Asked) -> tuple[Breach, ...]:
 
 
 async def _violation(asked: Asked) -> WholeBreach:
-    return whole_breach(await found_violation(asked, asked.path["id"]))
+    return whole_breach(await find_violation(asked.operator, asked.path["id"]))
 
 
 async def _breach_counts(asked: Asked) -> tuple[BreachCount, ...]:

@@ -16,6 +16,7 @@ NOTHING: Final = "\N{EN DASH}"
 GOOD, BUSY, HELD, BAD = "good", "busy", "held", "bad"
 TONES: Final = {
     "closed": GOOD, "running": GOOD, "passed": GOOD, "deliver": GOOD, "accepted": GOOD, "delivered": GOOD,
+    "done": GOOD, "pending": BUSY, "waiting": BUSY,
     "half_open": BUSY, "restarting": BUSY, "starting": BUSY, "retrying": BUSY, "draining": BUSY,
     "paused": HELD, "disabled": HELD, "filtered": HELD, "duplicate": HELD, "discarded": HELD, "stopped": HELD,
     "open": BAD, "attention": BAD, "down": BAD, "blocked": BAD, "refused": BAD, "archived": BAD, "failed": BAD,
