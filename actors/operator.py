@@ -10,6 +10,7 @@ import trio
 
 from actors.debugged import hits, look
 from actors.erasing import erase
+from actors.extending import Extender
 from actors.overview import inside, overview, reading
 from actors.rehearsal import rehearse
 from actors.tapped import Looker
@@ -171,6 +172,15 @@ class Operator:
     async def reload(self) -> Reloaded:
         """Let the configuration take effect as its files are now, or refuse it whole; return what came of it."""
         return await self.tree.reloader.reload()
+
+    @property
+    def extender(self) -> Extender:
+        """Return what writes one more way into the configuration."""
+        return Extender(self.tree)
+
+    async def doorstep(self) -> str:
+        """Return host:port where events come in."""
+        return await self.tree.receiver.address()
 
     async def reading(self) -> Reading:
         """Return the counters that charts are made of."""

@@ -22,13 +22,13 @@ PATIENCE = 10.0
 """Seconds that the functions of a source have, together, for one event and their start."""
 
 
-async def rehearse(tree: Tree, event: dict[str, Any], source: str | None) -> Explained:
-    """Return what would become of *event* if it came now.
+async def rehearse(tree: Tree, event: dict[str, Any], source: str | None, plan: Plan | None = None) -> Explained:
+    """Return what would become of *event* if it came now; with a *plan* of its own, if that ran.
 
     Raises:
         HeadraceError: no such source, several and none is named, or a function that does not answer.
     """
-    now, plan = tree.clock.wall(), _switched(tree)
+    now, plan = tree.clock.wall(), plan or _switched(tree)
     asked = before_functions(plan, event, source=source, at=now)
     result = await _ran(tree, *asked) if asked else None
     return explain(plan, event, source=source, at=now, result=result)

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 RECORDED = 500
 """Newest events that suggestions are made from."""
-SECRETS = "secrets"
-"""The folder, beside config.toml, for secrets that were typed in."""
-SAMPLE = {"type": "track", "event": "Order Completed", "userId": "u1", "properties": {"total": 12.5, "currency": "EUR"}}
-"""What a preview shows while nothing was recorded."""
 
 
 @Parameter(name="*")
@@ -68,15 +64,16 @@ def put(app: App, house: House) -> None:
             wishes: What is known already.
         """
         from engine.config.draft import written  # noqa: PLC0415 - only where it is needed
+        from engine.config.keeping import keep  # noqa: PLC0415
 
         setup = _Setup(config, wishes, house)
         draft = setup.draft()
         text = written(setup.text, draft)
-        _check(config, text, setup.registry, draft, setup.events(draft.source))
+        _check(setup, text, draft)
         if not setup.questions.agreed(f"write this to {config}?"):
             warn("nothing was written")
             return 1
-        setup.write(text)
+        keep(config, text, setup.files)
         say(f"{config} is written: {draft.source} → {draft.destination}, sync '{draft.sync}'")
         say(
             f"next: headrace check -c {config}; headrace run -c {config}; then send an event to http://127.0.0.1:8321/v1/track"
@@ -98,7 +95,7 @@ class _Setup:
         self.questions = Questions(silent=wishes.yes)
         self.text = config.read_text() if config.exists() else ""
         self.known = _tables(config, self.text)
-        self._files: dict[Path, str] = {}
+        self.files: dict[str, str] = {}
 
     def draft(self) -> Draft:
         """Return all that is to be written.
@@ -127,18 +124,6 @@ class _Setup:
             event_types=types,
         )
 
-    def write(self, text: str) -> None:
-        """Write the secrets that were typed in, then config.toml, whole or not at all."""
-        for path, secret in self._files.items():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secret)
-        beside = self.config.with_name(f".{self.config.name}.new")
-        beside.write_text(text)
-        if self.config.exists():
-            beside.chmod(self.config.stat().st_mode)
-        beside.replace(self.config)
-
     def events(self, source: str) -> list[dict[str, Any]]:
         """Return the newest recorded events of a source; none if there is no store."""
         from engine.cli.common import read_config  # noqa: PLC0415 - only where it is needed
@@ -155,36 +140,22 @@ class _Setup:
 
     def _destination(self, name: str) -> tuple[str, dict[str, Any]]:
         """Return the type of a destination and, if it is new, its settings."""
-        from engine.plan.suggest import form  # noqa: PLC0415 - only where it is needed
+        from engine.plan.setup import put_away, typed  # noqa: PLC0415 - only where it is needed
+        from engine.plan.suggest import form  # noqa: PLC0415
 
         there = self.known.get("destinations", {}).get(name)
         if there is not None:
             return str(there.get("type")), {}
         names = self.registry.names("destinations")
         kind = self.questions.choice("type", self.wishes.type, names, default="webhook")
+        settings = self.registry.destination(kind).Settings
         given = dict(_pair(text) for text in self.wishes.set)
-        settings: dict[str, Any] = {}
-        for asked in form(self.registry.destination(kind).Settings):
-            value = given.pop(asked.name, None)
-            if value is None and (asked.required or asked.kind == "secret"):
-                value = self.questions.setting(asked)
-            if value not in (None, ""):
-                settings[asked.name] = (
-                    self._secret(name, asked.name, value) if asked.kind == "secret" else _typed(value)
-                )
-        settings |= {key: _typed(value) for key, value in given.items()}
-        if _is_here(str(settings.get("url", ""))) and "allow_private" not in settings:
-            settings["allow_private"] = (
-                True  # config.toml asks for it in so many words; a person who types localhost has said it
-            )
-        return kind, settings
-
-    def _secret(self, destination: str, key: str, value: str) -> str:
-        """Return how config.toml names a secret."""
-        if value.startswith(("env:", "file:")):
-            return value
-        self._files[self.config.parent / SECRETS / f"{destination}-{key}"] = value
-        return f"file:{SECRETS}/{destination}-{key}"
+        for asked in form(settings):
+            if asked.name not in given and (asked.required or asked.kind == "secret"):
+                given[asked.name] = self.questions.setting(asked)
+        found = put_away(name, settings, typed(settings, given))
+        self.files = found.files
+        return kind, found.settings
 
     def _event_types(self, source: str, kind: str) -> tuple[DraftType, ...]:
         """Return an event type for each event that is asked for; for all events, if none is."""
@@ -199,24 +170,21 @@ class _Setup:
         return types_for([listed.get(text, text) for text in wanted], events, known)
 
 
-def _check(config: Path, text: str, registry: Registry, draft: Draft, events: list[dict[str, Any]]) -> None:
+def _check(setup: _Setup, text: str, draft: Draft) -> None:
     """Say what the new configuration would do to an event.
 
     Raises:
         ConfigError: it cannot be run; with every problem.
     """
-    from engine.config.load import read  # noqa: PLC0415 - only where it is needed
-    from engine.plan.compile import compile_plan  # noqa: PLC0415
-    from engine.plan.explain import explain  # noqa: PLC0415
+    from engine.plan.explain import explain  # noqa: PLC0415 - only where it is needed
+    from engine.plan.setup import SAMPLE, tried  # noqa: PLC0415
     from engine.plan.telling import as_text  # noqa: PLC0415
 
-    def bytes_of(path: Path) -> bytes:
-        return text.encode() if path == config else path.read_bytes()
-
     try:
-        plan: Plan = compile_plan(read(config, env=None, read_file=bytes_of), registry)
+        plan = tried(setup.config, text, setup.files, setup.registry, env=None)
     except ConfigError as error:
         raise HeadraceError(f"this would be written, and cannot be run:\n\n{text}\n{error}") from None
+    events = setup.events(draft.source)
     sample = events[-1] if events else SAMPLE
     said = f"{counted(len(events), 'recorded event')}, the newest" if events else "a sample event"
     say(text)
@@ -258,19 +226,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise HeadraceError(f"--set {text}: write KEY=VALUE, for example url=https://crm.example/in")
     return key.strip(), value.strip()
-
-
-def _typed(value: Any) -> Any:
-    """Return what was typed as config.toml would have it: a number, true or false, a list or table; else the text."""
-    import tomllib  # noqa: PLC0415 - only where it is needed
-
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
-
-
-def _is_here(url: str) -> bool:
-    """Return whether *url* plainly leads to this machine."""
-    host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return host.partition(":")[0] in {"localhost", "127.0.0.1"} or host.startswith("[::1]")

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from engine.cli.common import DEFAULT, ConfigFile, data_folder, read_plan, say
 from engine.errors import HeadraceError
@@ -25,6 +25,7 @@ from engine.units import Address
 if TYPE_CHECKING:
     from engine.cli import House
 
+Init = Annotated[bool, Parameter(name="--init", negative="", show_default=False)]
 SWITCH = 0.0005
 """Seconds a thread may hold the interpreter: the writer waits for it at each commit, and 5 ms would be its latency."""
 
@@ -41,14 +42,16 @@ def put(app: App, house: House) -> None:
     """Put ``run`` on *app*."""
 
     @app.command(name="run")
-    def run(*, config: ConfigFile = DEFAULT) -> int:
+    def run(*, config: ConfigFile = DEFAULT, init: Init = False) -> int:
         """Run the engine until SIGTERM, which drains; a second one ends it at once.
 
         Example: headrace run -c config.toml
 
         Args:
             config: The configuration file.
+            init: Begin with an empty one if there is none, and set it up in the console.
         """
+        _found(config, init=init)
         plan, registry = read_plan(config, house, secrets=True)
         for problem in plan.warnings:
             sys.stderr.write(f"{problem}\n")
@@ -56,9 +59,30 @@ def put(app: App, house: House) -> None:
         return 0
 
 
+def _found(config: Path, *, init: bool) -> None:
+    """Make sure that there is a configuration; only who says so begins with an empty one.
+
+    A mistyped name, or a folder that was not mounted, must not become an engine that takes nobody's events.
+
+    Raises:
+        HeadraceError: there is none, or it cannot be written.
+    """
+    from engine.config.draft import HEAD  # noqa: PLC0415 - only where it is needed
+    from engine.config.keeping import begin  # noqa: PLC0415
+
+    if init:
+        begin(config, HEAD)
+    elif not config.exists():
+        raise HeadraceError(
+            f"there is no file {config}\n    name another with -c FILE, or begin with one: headrace run --init"
+        )
+
+
 async def _announce(ready: Ready) -> None:
     say(f"events:  ws://{ready.receiver}/v1/stream and http://{ready.receiver}/v1/batch")
     say(f"console: http://{ready.console}/")
+    if not ready.tree.plan.syncs:
+        say(f"nothing is set up yet: open http://{ready.console}/setup")
     sys.stdout.flush()
 
 

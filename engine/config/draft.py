@@ -52,6 +52,12 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     event_types: tuple[DraftType, ...] = (DraftType(),)
 
 
+def added(text: str, draft: Draft) -> str:
+    """Return what `written` puts at the end of config.toml; the arguments, and what is raised, are the same."""
+    whole = written(text, draft)
+    return whole[len((text or HEAD).rstrip("\n")) :].strip("\n") + "\n"
+
+
 def written(text: str, draft: Draft) -> str:
     """Return config.toml with the draft in it, at the end of what is there.
 

@@ -80,6 +80,8 @@ class Console(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """host:port; anything but loopback needs a token."""
     token: Secret | None = None
     """What people log in with and machines show; needed unless `listen` is loopback. ``sha256:HEX`` is its hash."""
+    setup: bool = True
+    """Whether its set-up wizard may write to config.toml; without it, it gives the text to copy."""
 
 
 class Retention(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -46,6 +46,11 @@ class Secrets:
         return "Secrets(***)"
 
     @property
+    def env(self) -> Mapping[str, str] | None:
+        """Return the environment, for who reads the configuration again."""
+        return self._env
+
+    @property
     def are_hidden(self) -> bool:
         """Whether nothing is looked up."""
         return self._env is None

@@ -14,6 +14,7 @@ from engine.config.describe import docs
 from engine.config.draft import DraftType
 from engine.config.wording import arms, choices
 from engine.lang.envelope import CALLS
+from engine.plan.setup import hides
 from engine.plugin import EventType, Secret
 from engine.units import UNITS
 
@@ -31,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         help: what it means, in a sentence or two.
         kind: ``other`` is what only a person who writes TOML can say.
         default: as config.toml would have it; UNSET if it must be given.
+        hides: whether it is a secret, or has one in it, so that it is never shown again.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = False
     default: Any = None
     choices: tuple[Any, ...] = ()
+    hides: bool = False
 
 
 def form(settings: type[Any]) -> list[Asked]:
@@ -65,6 +68,7 @@ def _asked(field: types.Field, meaning: str) -> Asked:
         required=field.required,
         default=default,
         choices=picks,
+        hides=hides(field.type),
     )
 
 
