@@ -49,7 +49,7 @@ class Runner:
         self._bad = 0
         self._probes = 0
         steps = source.functions.steps if source.functions else ()
-        self._hands = [Hand(step.hello, step.timeout, self._tell) if step.hello else None for step in steps]
+        self._hands = [Hand(step.hello) if step.hello else None for step in steps]
 
     async def run(self, batch: Good) -> list[Result]:
         """Return one result per event, in order, up to the first that must be tried again; at least one."""
@@ -146,7 +146,3 @@ class Runner:
         log.warning("function.recovered", source=self._source)
         self.attention = ""
         self._bad = BATCHES - 1
-
-    def _tell(self, what: str, text: str) -> None:
-        tell = log.info if what == "reloaded" else log.error
-        tell(f"function.{what}", source=self._source, text=text)

@@ -39,14 +39,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigError(HeadraceError):
-    """A configuration that cannot be run; carries all of its problems, and beside them what is only suspicious."""
+    """A configuration that cannot be run; carries all of its problems, and beside them what is only suspicious.
 
-    def __init__(self, file: str, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
+    Attributes:
+        files: what it was read from, or would have been: where a change may make it right. Empty if nobody noted it.
+    """
+
+    def __init__(
+        self, file: str, problems: Sequence[Problem], warnings: Sequence[Problem] = (), files: Sequence[str] = ()
+    ) -> None:
         """Keep *problems* and *warnings* in the order in which they stand in *file*."""
         self.file = file
         self.problems = tuple(problems)
         self.warnings = tuple(warnings)
-        super().__init__(file, self.problems, self.warnings)
+        self.files = tuple(files)
+        super().__init__(file, self.problems, self.warnings, self.files)
 
     def __str__(self) -> str:
         """Return a head line with the count, then each problem, indented."""

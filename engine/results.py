@@ -57,8 +57,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """What to run, and within which bounds.
 
     Attributes:
-        plugin: ``module:Class``, called with path, name and secrets.
+        plugin: ``module:Class``, called with path, name, secrets and text.
         path: the function's file.
+        text: what was in it when the plan was made; None reads it when the process begins.
         name: how it is called in errors.
         secrets: values that its code may read.
         memory: bytes that it may take beyond what an empty process has.
@@ -67,6 +68,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     plugin: str
     path: str
     name: str
+    text: str | None = None
     secrets: dict[str, str] = {}
     memory: int = 256 * 1024 * 1024
 

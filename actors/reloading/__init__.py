@@ -16,7 +16,7 @@ import trio
 
 from actors.reloading.swap import Refused, Swap
 from engine.config.watch import fingerprint
-from engine.errors import HeadraceError
+from engine.errors import ConfigError, HeadraceError
 from engine.observe.reloaded import Reloaded
 from engine.plan import Plan
 from engine.plan.diff import compare
@@ -61,6 +61,8 @@ class Reloader:
         self._stopping = False
         self._taken = ""
         self._seen = ""
+        self._wanted: tuple[str, ...] = ()
+        """Files of the configuration that was refused: one that is not at work yet may be mended there."""
 
     async def run(self) -> None:
         """Reload when asked, and when files have changed, until told to stop."""
@@ -95,13 +97,13 @@ class Reloader:
 
     async def _answer(self) -> None:
         """Reload once, and tell all who asked before."""
-        turns, self._turns, self._asked = self._turns, [], False
+        turns, asked, self._turns, self._asked = self._turns, self._asked, [], False
         self._taken = await self._look()
         made = await self._reload()
-        self.refused = made.refused
-        if made.refused:
+        news, self.refused = made.refused != self.refused, made.refused
+        if made.refused and (asked or news):
             log.error("reload.refused", problems=made.refused, consequence="the engine goes on with what it has")
-        else:
+        elif not made.refused:
             log.info("reload.done", changes=list(made.changes), restart=list(made.restart), revision=made.revision)
         for turn in turns:
             turn.made = made
@@ -112,10 +114,15 @@ class Reloader:
             return Reloaded(refused="this engine was not started from a file")
         if full := self.tree.store.usage().full:
             return Reloaded(refused=f"the store is full: {full}\n    reload when it has room again")
+        self._wanted = ()
         try:
             plan = await self.aside(self.reread)
+            self._wanted = tuple(plan.loaded.files)
             swap = Swap(self.tree, plan, compare(self.tree.plan, plan))
             await swap.prepare()
+        except ConfigError as error:
+            self._wanted = error.files
+            return Reloaded(refused=str(error))
         except (HeadraceError, Refused) as error:
             return Reloaded(refused=str(error))
         except Exception as error:
@@ -127,7 +134,7 @@ class Reloader:
         if self.reread is None:
             return ""
         loaded = self.tree.plan.loaded
-        found: str = await self.aside(fingerprint, loaded)
+        found: str = await self.aside(fingerprint, loaded, self._wanted)
         return found
 
     async def _is_new(self) -> bool:

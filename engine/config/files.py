@@ -27,6 +27,7 @@ class Reader:
 
     Attributes:
         texts: by file, as the user named it, in the order in which they were read.
+        missing: files that were asked for, and could not be read.
         folders: where files were looked for by pattern, or taken from whole.
         problems: what was wrong with the files as such.
 
@@ -38,6 +39,7 @@ class Reader:
         """Read nothing yet."""
         self.read_file = read_file
         self.texts: dict[str, str] = {}
+        self.missing: set[str] = set()
         self.folders: set[str] = set()
         self.problems: list[Problem] = []
 
@@ -62,6 +64,7 @@ class Reader:
         else:
             self.texts[file] = text
             return text
+        self.missing.add(file)
         return None
 
     def toml(self, file: str, text: str) -> dict[str, Any] | None:
@@ -75,8 +78,9 @@ class Reader:
         return None
 
     def digests(self) -> dict[str, str]:
-        """Return the SHA-256, in hex, of each text by its file."""
-        return {file: hashlib.sha256(text.encode()).hexdigest() for file, text in self.texts.items()}
+        """Return the SHA-256, in hex, of each text by its file; of a file that could not be read it is ""."""
+        read = {file: hashlib.sha256(text.encode()).hexdigest() for file, text in self.texts.items()}
+        return dict.fromkeys(sorted(self.missing), "") | read
 
     def digest(self) -> str:
         """Return the SHA-256, in hex, of all texts; their names do not count."""

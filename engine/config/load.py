@@ -43,8 +43,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         lines: where each path stands.
         digest: SHA-256, in hex, of the texts of all files: config, included ones, contracts and functions.
         text: the texts of config.toml and what it includes, one after another; secrets unresolved.
-        files: SHA-256, in hex, of the text of each file that was read, by its path.
+        files: SHA-256, in hex, of the text of each file that was read, by its path; "" if it could not be.
         folders: where a new file would be part of it, too.
+        functions: the text of each function's file, by its path.
         secrets: turns ``env:`` and ``file:`` into values, or hides them if it was loaded without an environment.
         problems: what is wrong, as it stands in the files; after `load` only warnings.
     """
@@ -59,6 +60,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     files: dict[str, str] = {}
     folders: tuple[str, ...] = ()
+    functions: dict[str, str] = {}
     problems: tuple[Problem, ...] = ()
 
     def problem(self, where: str, what: str, hint: str = "", severity: str = "error") -> Problem:
@@ -115,9 +117,10 @@ def read(path: str | Path, *, env: Mapping[str, str] | None, read_file: ReadFile
     lines = files.lines
     config = Config()
     problems: list[Problem] = []
+    functions: dict[str, str] = {}
     try:
         lines = read_contracts(files.tables, folder, lines, reader)
-        read_functions(files.tables, folder, lines, reader)
+        functions = read_functions(files.tables, folder, lines, reader)
         config, problems = _converted(files.tables, lines, secrets)
     except RecursionError:
         problems = [Problem(where="", what="nested too deeply", hint="use fewer levels", file=file)]
@@ -133,6 +136,7 @@ def read(path: str | Path, *, env: Mapping[str, str] | None, read_file: ReadFile
         text=text,
         secrets=secrets,
         files=reader.digests(),
+        functions=functions,
         folders=tuple(sorted(reader.folders)),
         problems=in_order([*reader.problems, *problems], list(reader.texts)),
     )

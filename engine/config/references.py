@@ -126,8 +126,8 @@ class References:
             yield self._lines.problem("console.listen", f"{control} is the receiver's address too", hint)
 
 
-def read_functions(tables: dict[str, Any], folder: Path, lines: Lines, reader: Reader) -> None:
-    """Read every function's file, for the digest, and note those that are not there.
+def read_functions(tables: dict[str, Any], folder: Path, lines: Lines, reader: Reader) -> dict[str, str]:
+    """Return the text of every function's file, by its path, and note those that are not there.
 
     Args:
         tables: all of the configuration.
@@ -135,13 +135,16 @@ def read_functions(tables: dict[str, Any], folder: Path, lines: Lines, reader: R
         lines: where it stands.
         reader: how to get at texts; takes the problems.
     """
+    texts: dict[str, str] = {}
     for name, table in _table(tables.get("functions")).items():
         file = _table(table).get("file")
         if isinstance(file, str) and file:
-            where = join(join("functions", name), "file")
-            reader.text(
-                str(folder / file), partial(lines.problem, where, hint="check file; it is relative to config.toml")
-            )
+            path, where = str(folder / file), join(join("functions", name), "file")
+            asking = partial(lines.problem, where, hint="check file; it is relative to config.toml")
+            text = reader.text(path, asking)
+            if text is not None:
+                texts[path] = text
+    return texts
 
 
 def _table(value: Any) -> dict[str, Any]:

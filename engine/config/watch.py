@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine.config.load import Loaded
 
 
-def fingerprint(loaded: Loaded) -> str:
-    """Return what is other as soon as a file of *loaded* is, or one more would belong to it.
+def fingerprint(loaded: Loaded, others: Iterable[str] = ()) -> str:
+    """Return what is other as soon as a file of *loaded*, or one of *others*, is, or one more would belong to it.
 
     A file that cannot be read counts as empty: it may be on its way.
     """
     whole = hashlib.sha256()
-    for file in sorted({loaded.file, *loaded.files}):
+    for file in sorted({loaded.file, *loaded.files, *others}):
         content = _content(Path(file))
         whole.update(f"{file}\0{len(content)}\0".encode() + content)
     for folder in loaded.folders:

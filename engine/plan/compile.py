@@ -101,7 +101,7 @@ def compile_plan(loaded: Loaded, registry: Registry) -> Plan:
     errors = problems.of("error")
     warnings = problems.of("warning")
     if errors:
-        raise ConfigError(loaded.file, errors, warnings)
+        raise ConfigError(loaded.file, errors, warnings, tuple(loaded.files))
     return msgspec.structs.replace(plan, warnings=warnings)
 
 
@@ -158,16 +158,18 @@ def _function(name: str, loaded: Loaded, registry: Registry, problems: Problems)
         )
         return None
     secrets = {key: str(value) for key, value in table.secrets.items()}
+    text = loaded.functions.get(str(path))
     try:
         plugin: Any = registry.function(kind)
         if table.isolation == "inline":
-            return Step(name=name, inline=plugin(path, file, secrets))
-        plugin.check(path, file)
+            return Step(name=name, inline=plugin(path, file, secrets, text))
+        plugin.check(path, file, text)
     except PluginError as error:
         problems.plugin(f"{where}.file", error)
         return None
     place = registry.place("functions", kind)
-    hello = Hello(plugin=place, path=str(path.absolute()), name=file, secrets=secrets, memory=int(table.memory))
+    whole = str(path.absolute())
+    hello = Hello(plugin=place, path=whole, text=text, name=file, secrets=secrets, memory=int(table.memory))
     return Step(name=name, hello=hello, timeout=float(table.timeout))
 
 

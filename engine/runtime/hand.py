@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Callable
 
 import trio
 
@@ -12,28 +10,18 @@ from engine.results import Hello, Said
 from engine.runtime.host import HEAD
 from engine.runtime.hosted import START, Died, TimedOut, Unusable, ending, framed, length, said, spawn
 
-Seen = tuple[int, int]
-"""A file's time of change and size."""
-
 
 class Hand:
-    """Calls one function, one call at a time; starts its process when it is needed, and again when its file changed.
-
-    A file that changed and cannot be loaded leaves the function as it was.
+    """Calls one function, one call at a time; starts its process when it is needed.
 
     Args:
-        hello: what to run.
-        timeout: seconds a call may take.
-        tell: called with (what happened, text) for the log: ``reloaded`` or ``refused``.
+        hello: what to run. A process that begins anew runs the same text, whatever its file says by then.
     """
 
-    def __init__(self, hello: Hello, timeout: float, tell: Callable[[str, str], None]) -> None:
-        self.timeout = timeout
+    def __init__(self, hello: Hello) -> None:
         self._hello = hello
-        self._tell = tell
         self._process: subprocess.Popen[bytes] | None = None
         self._stream: trio.SocketStream | None = None
-        self._file: Seen | None = None
 
     async def call(self, payload: bytes, seconds: float) -> Said:
         """Return what the function says to *payload*. Cancelled, it ends the process: nobody would read its answer.
@@ -74,25 +62,14 @@ class Hand:
             raise Died(ending(self._process)) from None
 
     async def ready(self) -> None:
-        """Make sure that a process runs, with the file as it is now.
+        """Make sure that a process runs.
 
         Raises:
             Died: its process ended.
             Unusable: it cannot be loaded.
         """
-        now = self._seen()
         if self._stream is None:
             self._process, self._stream = await self._started()
-        elif now != self._file:
-            try:
-                process, stream = await self._started()
-            except (Unusable, Died, TimedOut) as error:
-                self._tell("refused", str(error))
-            else:
-                self.kill()
-                self._process, self._stream = process, stream
-                self._tell("reloaded", self._hello.name)
-        self._file = now
 
     async def _started(self) -> tuple[subprocess.Popen[bytes], trio.SocketStream]:
         process, wire = spawn(self._hello)
@@ -112,13 +89,6 @@ class Hand:
             if not good:
                 ending(process)
                 stream.socket.close()
-
-    def _seen(self) -> Seen | None:
-        try:
-            found = os.stat(self._hello.path)  # noqa: PTH116 - microseconds, at every call
-        except OSError:
-            return self._file
-        return found.st_mtime_ns, found.st_size
 
 
 async def _first(stream: trio.SocketStream, process: subprocess.Popen[bytes]) -> Said:

@@ -101,7 +101,7 @@ def _loaded(hello: Hello) -> Any:
     module, _, name = hello.plugin.partition(":")
     try:
         plugin = getattr(importlib.import_module(module), name)
-        return plugin(Path(hello.path), hello.name, hello.secrets)
+        return plugin(Path(hello.path), hello.name, hello.secrets, hello.text)
     except PluginError:
         raise
     except Exception as error:

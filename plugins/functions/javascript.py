@@ -58,28 +58,29 @@ class JavaScript:
     A call that ran out of time or memory leaves nothing behind: the next one finds a fresh engine.
 
     Args:
-        path: the file to read.
+        path: the file.
         name: how it is called in errors and stacks.
         secrets: what the script finds as ``SECRETS``.
+        text: what is in it; None reads it.
 
     Raises:
         PluginError: the file cannot be read or run, or has no ``transformEvents``; says where.
     """
 
-    def __init__(self, path: Path, name: str, secrets: dict[str, str] | None = None) -> None:
+    def __init__(self, path: Path, name: str, secrets: dict[str, str] | None = None, text: str | None = None) -> None:
         self._name = name
-        self._text = _read(path, name)
+        self._text = _read(path, name) if text is None else text
         self._secrets = secrets or {}
         self._fresh()
 
     @staticmethod
-    def check(path: Path, name: str) -> None:
+    def check(path: Path, name: str, text: str | None = None) -> None:
         """Refuse a file that can be seen to be no script, or to have no ``transformEvents``; runs nothing of it.
 
         Raises:
             PluginError: says where.
         """
-        text = _read(path, name)
+        text = _read(path, name) if text is None else text
         try:
             quickjs.Context().eval(f"new Function({json.dumps(text)})")
         except quickjs.JSException as error:

@@ -21,16 +21,17 @@ class Python:
     The text is compiled as it is now: no bytecode cache stands between an edit and its effect.
 
     Args:
-        path: the file to read.
+        path: the file.
         name: how it is called in errors and tracebacks, for example ``functions/normalise.py``.
         secrets: what its code finds as ``SECRETS``.
+        text: what is in it; None reads it.
 
     Raises:
         PluginError: the file cannot be read or run, or has no ``transform_events``; says where.
     """
 
-    def __init__(self, path: Path, name: str, secrets: dict[str, str] | None = None) -> None:
-        module = _loaded(path, name, secrets or {})
+    def __init__(self, path: Path, name: str, secrets: dict[str, str] | None = None, text: str | None = None) -> None:
+        module = _loaded(path, name, secrets or {}, text)
         made = getattr(module, _ENTRY, None)
         if not callable(made):
             others = (key for key, value in vars(module).items() if callable(value))
@@ -38,15 +39,14 @@ class Python:
         self._transform: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = made
 
     @staticmethod
-    def check(path: Path, name: str) -> None:
+    def check(path: Path, name: str, text: str | None = None) -> None:
         """Refuse a file that can be seen to be no Python, or to have no ``transform_events``; runs nothing of it.
 
         Raises:
             PluginError: says where.
         """
         try:
-            text = path.read_bytes()
-            found = _names(ast.parse(text))
+            found = _names(ast.parse(path.read_bytes() if text is None else text))
         except OSError as error:
             raise PluginError(f"{name} cannot be read: {error.strerror or error}") from error
         except (SyntaxError, ValueError) as error:
@@ -80,14 +80,17 @@ def _names(tree: ast.Module) -> set[str]:
     return found
 
 
-def _loaded(path: Path, name: str, secrets: dict[str, str]) -> ModuleType:
-    """Run the file in a module of its own and return it."""
+def _loaded(path: Path, name: str, secrets: dict[str, str], text: str | None) -> ModuleType:
+    """Run the file, or *text* in its place, in a module of its own and return it."""
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     vars(module)["SECRETS"] = dict(secrets)
     linecache.checkcache(str(path))
+    if text is not None:
+        # Without a time of change it is kept: a traceback shows the lines that run, whatever the file says by now.
+        linecache.cache[str(path)] = (len(text), None, text.splitlines(keepends=True), str(path))
     try:
-        code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        code = compile(path.read_bytes() if text is None else text, str(path), "exec", dont_inherit=True)
         exec(code, vars(module))  # noqa: S102 - running the user's file is what this plugin is for
     except OSError as error:
         raise PluginError(f"{name} cannot be read: {error.strerror or error}") from error

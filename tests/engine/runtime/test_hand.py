@@ -23,17 +23,15 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "f.py"
-        self.told: list[tuple[str, str]] = []
         self.hands: list[Hand] = []
 
     def hand(self, body: str, *, memory: int = 64 << 20, **secrets: str) -> Hand:
-        self.write(body)
-        hello = Hello(plugin=PLUGIN, path=str(self.file), name="f.py", memory=memory, secrets=secrets)
-        self.hands.append(Hand(hello, 5.0, lambda *what: self.told.append(what)))
-        return self.hands[-1]
+        return self.hand_of(f"import os, sys\ndef transform_events(events):\n    {body}\n", memory, **secrets)
 
-    def write(self, body: str) -> None:
-        self.file.write_text(f"import os, sys\ndef transform_events(events):\n    {body}\n")
+    def hand_of(self, text: str, memory: int = 64 << 20, **secrets: str) -> Hand:
+        hello = Hello(plugin=PLUGIN, path=str(self.file), name="f.py", text=text, memory=memory, secrets=secrets)
+        self.hands.append(Hand(hello))
+        return self.hands[-1]
 
 
 @pytest.fixture
@@ -147,26 +145,20 @@ async def test_garbage_fails_the_call_and_not_the_process(desk: Desk, body: str,
     assert said.error.rpartition("\n")[2] == error
 
 
-async def test_a_file_that_cannot_be_loaded_says_why(desk: Desk) -> None:
-    hand = desk.hand("return nothing")
-    desk.file.write_text("x = 1 / 0\n")
+async def test_a_text_that_cannot_be_loaded_says_why(desk: Desk) -> None:
+    hand = desk.hand_of("x = 1 / 0\n")
 
     with pytest.raises(Unusable, match=r"^f\.py:1: ZeroDivisionError: division by zero$"):
         await asked(hand)
 
 
-async def test_an_edit_counts_at_the_next_call_and_a_broken_one_not_at_all(desk: Desk) -> None:
-    hand = desk.hand("return ['old']")
-    assert await asked(hand) == ["old"]
+async def test_a_process_that_begins_anew_runs_the_text_it_was_given_whatever_the_file_says(desk: Desk) -> None:
+    hand = desk.hand("return ['as it was']")
+    desk.file.write_text("def transform_events(events):\n    return ['half")
 
-    desk.write("return ['newer']")
-    assert await asked(hand) == ["newer"]
-    desk.write("return [oops")
-    assert await asked(hand) == ["newer"]
-    desk.write("return ['newest']")
-    assert await asked(hand) == ["newest"]
-
-    assert desk.told == [("reloaded", "f.py"), ("refused", "f.py:3: '[' was never closed"), ("reloaded", "f.py")]
+    assert await asked(hand) == ["as it was"]
+    hand.kill()
+    assert await asked(hand) == ["as it was"]
 
 
 async def test_its_process_ends_when_our_end_closes_even_in_a_loop(desk: Desk) -> None:
