@@ -46,6 +46,7 @@ class Reloader:
 
     Attributes:
         reread: reads and compiles the configuration as it is now; runs in a thread. None: it is never read again.
+        begins, ends: called before and after each reload: somebody may wait for the second.
         refused: what is wrong with the configuration as it was last read, or "".
     """
 
@@ -54,6 +55,8 @@ class Reloader:
         self.reread: Callable[[], Plan] | None = None
         self.aside: Callable[..., Awaitable[Any]] = trio.to_thread.run_sync
         """Runs what takes long where it holds up nobody."""
+        self.begins: Callable[[], None] = _nobody
+        self.ends: Callable[[], None] = _nobody
         self.refused = ""
         self._turns: list[_Turn] = []
         self._asked = False
@@ -98,8 +101,13 @@ class Reloader:
     async def _answer(self) -> None:
         """Reload once, and tell all who asked before."""
         turns, asked, self._turns, self._asked = self._turns, self._asked, [], False
-        self._taken = await self._look()
-        made = await self._reload()
+        self.begins()
+        try:
+            self._taken = await self._look()
+            made = await self._reload()
+        finally:
+            if not self._stopping:
+                self.ends()
         news, self.refused = made.refused != self.refused, made.refused
         if made.refused and (asked or news):
             log.error("reload.refused", problems=made.refused, consequence="the engine goes on with what it has")
@@ -141,3 +149,7 @@ class Reloader:
         """Return whether the files are other than those that were taken, and the same as at the last look."""
         before, self._seen = self._seen, await self._look()
         return self._seen not in (self._taken, "") and self._seen == before
+
+
+def _nobody() -> None:
+    """Nobody waits."""

@@ -123,6 +123,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
         ended = trio.Event()
         nursery = await stack.enter_async_context(Beside())
         notifier = Notifier(os.environ, tree.clock)
+        tree.reloader.begins, tree.reloader.ends = notifier.reloading, notifier.ready
 
         def stop() -> None:
             notifier.stopping()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from engine.runtime.clock import Clock
 
@@ -17,9 +18,13 @@ class Notifier:
     Args:
         environment: the process's; ``NOTIFY_SOCKET``, ``WATCHDOG_USEC`` and ``WATCHDOG_PID`` count.
         clock: when it is told that we live.
+        machine: seconds of the machine's own clock, CLOCK_MONOTONIC, which the manager compares with its own.
     """
 
-    def __init__(self, environment: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], clock: Clock, machine: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._machine = machine
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._clock = clock
         meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -31,7 +36,7 @@ class Notifier:
 
     def reloading(self) -> None:
         """Tell that a changed configuration is read; `ready` follows."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(self._machine() * 1e6)}")
 
     def stopping(self) -> None:
         """Tell that no more events are accepted."""

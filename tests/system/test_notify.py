@@ -1,9 +1,10 @@
-"""A service manager is told when the engine accepts events, that it lives, and when it stops; over a real socket."""
+"""A service manager is told when the engine accepts events, that it lives, reloads and stops; over a real socket."""
 
 from __future__ import annotations
 
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -48,5 +49,22 @@ async def test_a_manager_hears_that_it_is_ready_lives_and_stops(manager, tmp_pat
             heard.append(await trio.to_thread.run_sync(manager.recv, 4096))
         assert heard[-1] == b"STOPPING=1"
         assert await trio.to_thread.run_sync(child.wait) == 0
+    finally:
+        child.kill()
+
+
+async def test_a_manager_hears_when_a_reload_begins_and_when_it_is_over(manager, tmp_path: Path):
+    (tmp_path / "config.toml").write_text(CONFIG)
+    child = Child(["run"], tmp_path, env={"NOTIFY_SOCKET": manager.getsockname()})
+    try:
+        assert await trio.to_thread.run_sync(manager.recv, 4096) == b"READY=1"
+        for text in (CONFIG.replace("user =", "who ="), CONFIG.replace('source = "shop"', 'source = "shpo"')):
+            (tmp_path / "config.toml").write_text(text)  # the second is refused, which ends a reload, too
+            asked = time.monotonic()
+            child.signal(signal.SIGHUP)
+            heard = [await trio.to_thread.run_sync(manager.recv, 4096) for _ in range(2)]
+            what, _, since = heard[0].partition(b"\nMONOTONIC_USEC=")
+            assert [what, heard[1]] == [b"RELOADING=1", b"READY=1"]
+            assert asked <= (int(since) + 1) / 1e6 <= time.monotonic()
     finally:
         child.kill()
