@@ -108,6 +108,12 @@ def quoted(name: str) -> str:
     return quote(name, safe="")
 
 
+def called(counted: str) -> str:
+    """Return the name of an event as a contract's counts have it, after its call type; the call type if it has none."""
+    kind, _, name = counted.partition(" ")
+    return name or kind
+
+
 def _short(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
@@ -115,5 +121,5 @@ def _short(value: Any) -> str:
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "number": number, "rate": rate, "age": age, "size": size, "moment": moment, "clock": clock, "iso": iso,
     "tone": tone, "said": said, "pretty": pretty, "lines": lines,
-    "numbers": numbers, "wire": wire, "urlencode_all": quoted,
+    "numbers": numbers, "wire": wire, "urlencode_all": quoted, "called": called,
 }  # fmt: skip

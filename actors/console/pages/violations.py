@@ -9,6 +9,7 @@ import msgspec
 from actors.console.chosen import whole_number
 from actors.console.past import find_violation
 from actors.console.visit import Page, Visit
+from actors.console.words import called
 from engine.observe.breached import whole_breach
 from engine.runtime.http_message import Response
 from engine.violated import Violated, Wanted
@@ -26,7 +27,12 @@ async def listed(visit: Visit) -> Response:
     limit = min(MOST, whole_number(query.get("limit", "")) or SHOWN)
     found = await visit.operator.violations(msgspec.convert({**wanted, "limit": limit + 1}, Wanted))
     counts = await visit.operator.breach_counts()
-    own = [one for one in counts if wanted["contract"] in {"", one.contract} and wanted["event"] in {"", one.event}]
+    named = wanted["event"]
+    own = [
+        one
+        for one in counts
+        if wanted["contract"] in {"", one.contract} and named in {"", called(one.event), one.event.partition(" ")[0]}
+    ]
     plan = visit.operator.plan()
     return await visit.page(
         "violations.html",
@@ -55,9 +61,9 @@ def fate(one: Violated) -> str:
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """Return the JSON pointer and what is said of it."""
+    """Return the JSON pointer, "" for the whole event, and what is said of it."""
     pointer, colon, said = text.partition(": ")
-    return (pointer, said) if colon and (pointer == "" or pointer.startswith("/")) else ("", text)
+    return (pointer.removesuffix("/"), said) if colon and pointer.startswith("/") else ("", text)
 
 
 PAGES: Final = (
