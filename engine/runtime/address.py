@@ -74,14 +74,42 @@ def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return ip.ipv4_mapped or ip.sixtofour
 
 
+class SystemResolver:
+    """Asks the operating system, in its order of preference (RFC 6724), for one name at a time.
+
+    A lookup cannot be stopped: one that nobody waits for any more keeps its thread until the system gives it up. So the
+    next of the same resolver waits for that thread, instead of taking one after the other of those that all share: a
+    name server that hangs must not hold up anybody else.
+    """
+
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of *host*, each once; one that is written in digits takes no thread.
+
+        Raises:
+            OSError: the name does not exist, or no answer came.
+        """
+        try:
+            found = _asked(host, port, socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            found = await trio.to_thread.run_sync(_asked, host, port, abandon_on_cancel=True, limiter=self._limiter)
+        return tuple(dict.fromkeys(found))
+
+
 async def system_resolver(host: str, port: int) -> Sequence[str]:
-    """Ask the operating system, in its order of preference (RFC 6724); duplicates are left out.
+    """Ask the operating system once; see `SystemResolver`.
 
     Raises:
         OSError: the name does not exist, or no answer came.
     """
-    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    return await SystemResolver()(host, port)
+
+
+def _asked(host: str, port: int, flags: int = 0) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 def permitted(host: str, addresses: Sequence[str], *, allow_private: bool) -> Sequence[str]:

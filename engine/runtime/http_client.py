@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import trio
 
-from engine.runtime.address import PrivateAddress, Resolver, system_resolver
+from engine.runtime.address import PrivateAddress, Resolver, SystemResolver, system_resolver
 from engine.runtime.http_connection import Connection, Guard, Timeouts, dial, tls_context, within
 from engine.runtime.http_wire import Ask, RawHeaders, Reply, encode
 
@@ -201,7 +201,7 @@ class HttpClient:
         timeout: seconds for the whole exchange: name, connection, request and response.
         tls: shared by all clients; see `tls_context`.
         max_body: bytes of a response body, at most.
-        resolve: turns names into addresses.
+        resolve: turns names into addresses; by default the operating system, with a thread of this client's own.
         always: headers of every request, unless it brings its own.
     """
 
@@ -212,11 +212,12 @@ class HttpClient:
         timeout: float,
         tls: SSLContext | None = None,
         max_body: int = MAX_BODY,
-        resolve: Resolver = system_resolver,
+        resolve: Resolver | None = None,
         always: Mapping[str, str] = MappingProxyType({"user-agent": "headrace", "accept": "*/*"}),
     ) -> None:
         self._timeout = timeout
-        self._transport = Transport(allow_private=allow_private, tls=tls, max_body=max_body, resolve=resolve)
+        resolver = SystemResolver() if resolve is None else resolve
+        self._transport = Transport(allow_private=allow_private, tls=tls, max_body=max_body, resolve=resolver)
         # An answer is shown to people and matched by rules: compressed, it would serve neither.
         self._always = _raw({"accept-encoding": "identity", **always}.items())
 

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-import pytest
+import socket
+import threading
+from typing import Any
 
-from engine.runtime.address import PrivateAddress, is_private, permitted, system_resolver
+import pytest
+import trio
+
+from engine.runtime.address import PrivateAddress, SystemResolver, is_private, permitted, system_resolver
 
 PUBLIC = [
     "93.184.216.34",
@@ -56,3 +61,26 @@ def test_permission_lets_everything_through() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "017700000001"])
 async def test_an_address_in_disguise_is_seen_as_what_it_is(host: str) -> None:
     assert await system_resolver(host, 80) == ("127.0.0.1",)
+
+
+async def test_a_name_server_that_hangs_takes_one_thread_and_none_that_others_use(monkeypatch) -> None:
+    hung, begun = threading.Event(), []
+
+    def hang(host: str, *_port: Any, flags: int = 0, **_kind: Any) -> Any:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        begun.append(host)
+        hung.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    resolve = SystemResolver()
+    for _ in range(50):
+        with trio.move_on_after(0.001):
+            await resolve("crm.test", 80)
+
+    assert begun == ["crm.test"]
+    assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+    hung.set()
+    with pytest.raises(socket.gaierror):
+        await resolve("crm.test", 80)
