@@ -59,6 +59,7 @@ class Swap:
         self._old = tree.plan
         self._runners: dict[str, Runner] = {}
         self._leaving = Leaving(tree)
+        self._dropped: dict[str, int] = {}
 
     async def prepare(self) -> None:
         """Start the functions of sources whose functions are other than before.
@@ -92,11 +93,16 @@ class Swap:
         self._adjust()
         revision = await self._kept()
         return Reloaded(
-            changes=tuple(edit.text() for edit in edits),
+            changes=tuple(self._told(edit).text() for edit in edits),
             restart=self.diff.restart,
             warnings=tuple(map(str, self.plan.warnings)),
             revision=revision,
         )
+
+    def _told(self, edit: Edit) -> Edit:
+        """Return *edit* with what was only known when it was done."""
+        dropped = self._dropped.get(edit.name) if edit.kind == "source" and edit.what == "removed" else None
+        return msgspec.structs.replace(edit, pending=dropped) if dropped else edit
 
     async def _counted(self) -> list[Edit]:
         """Return the edits, with the number of deliveries that each concerns."""
@@ -164,6 +170,7 @@ class Swap:
         fitted = await fit(tree.store, wishes, self.plan.sources.keys(), tree.clock.wall())
         for was, name in fitted.names.items():
             tree.switches.rename(was, name)
+        self._dropped = fitted.dropped
         await self._leaving.release()
         cursors = {cursor.source: cursor.position for cursor in await tree.store.meta.cursors()}
         await self._senders_change()

@@ -30,7 +30,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
         what: what happens to it; renamed and re-pointed ones may have changed besides.
         was: the name it had; for one that is re-pointed, where it went.
         keys: what in it is other than before, as in config.toml.
-        pending: deliveries without a fate that are concerned; None if nobody counted.
+        pending: deliveries without a fate that are concerned, of a source events; None if nobody counted.
     """
 
     kind: Literal["source", "destination", "sync"]
@@ -46,7 +46,8 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
         if self.keys:
             told += f": {', '.join(self.keys)}"
         if self.pending:
-            told += f" ({self.pending:,} pending {_PENDING[self.what]})"
+            fate = "not judged yet are dropped: source_removed" if self.kind == "source" else _PENDING[self.what]
+            told += f" ({self.pending:,} pending {fate})"
         return told
 
 

@@ -16,6 +16,7 @@ from engine.plan.compile import Plan
 from engine.plan.replaying import Then
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import Route, SyncPlan
+from engine.results import SOURCE_REMOVED
 from engine.store.history import Facts
 
 
@@ -107,6 +108,8 @@ async def trace(facts: Facts, plan: Plan, then: Then, now: float) -> Traced | No
         event=msgspec.json.decode(logged.raw) if logged.raw else None,
     )
     source = plan.sources.get(logged.source)
+    if facts.result is not None and facts.result.reason == SOURCE_REMOVED:
+        return msgspec.structs.replace(head, fate="dropped", reason=SOURCE_REMOVED, function=None)
     if source is None:
         return msgspec.structs.replace(head, error=f"source '{logged.source}' is not in the configuration any more")
     stopped = _stopped(head, source, facts, now)

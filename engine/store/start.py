@@ -14,6 +14,7 @@ from engine.store.base import Change, Cursor, Progress, Retention, Selection, St
 from engine.store.order import Remains
 from engine.store.seen import Seen
 from engine.store.switched import Named, read_switches, rename_switch
+from engine.store.unjudged import drop_unjudged
 
 ADDRESSES = "addresses"
 """The Meta key of where each sync went when an engine last started: "source sync" to destination, as JSON."""
@@ -84,11 +85,13 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
         progress: by sync, one for each.
         names: former name to the name of today, of those that were renamed now.
         removed: ledger rows that were archived because their sync is gone.
+        dropped: by source that is gone, events that it had accepted and that nobody had judged.
     """
 
     progress: dict[str, Progress]
     names: dict[str, str]
     removed: int
+    dropped: dict[str, int] = {}
 
 
 async def begin(
@@ -98,7 +101,7 @@ async def begin(
 
     A sync is its name and its source: one whose source changed is a new one, and the old one is gone. What is gone
     leaves its waiting deliveries in the archive, reason ``sync_removed``. A source that is not in *sources* any more
-    has nobody to go to: it holds the log back no longer.
+    has nobody to go to: what was not judged yet is dropped, and it holds the log back no longer.
     """
     wishes = list(wishes)
     fitted = await fit(store, wishes, sources, now)
@@ -140,14 +143,15 @@ async def fit(store: Store, wishes: Iterable[Wish], sources: Collection[str], no
     await _readdress(store, wanted.values())
     progress = {sync: known.get((sync, source)) or await _first(store, wish) for (sync, source), wish in wanted.items()}
     fresh = tuple(page for page in progress.values() if (page.sync, page.source) not in known)
-    over = tuple(
-        Cursor(source=cursor.source, position=store.last)
-        for cursor in await store.meta.cursors()
-        if cursor.source not in sources and cursor.position < store.last
-    )
-    if fresh or over:
-        await store.commit(Change(progress=fresh, cursors=over))
-    return Fitted(progress=progress, names=names, removed=removed)
+    cursors = {cursor.source: cursor for cursor in await store.meta.cursors()}
+    over = [one for name, one in cursors.items() if name not in sources and one.position < store.last]
+    dropped = {one.source: count for one in over if (count := await drop_unjudged(store, one))}
+    # A source is known from its first day on: else nobody would miss it that is removed before it has judged anything.
+    marks = [Cursor(source=one.source, position=store.last) for one in over]
+    marks += [Cursor(source=name, position=0) for name in sorted(sources) if name not in cursors]
+    if fresh or marks:
+        await store.commit(Change(progress=fresh, cursors=tuple(marks)))
+    return Fitted(progress=progress, names=names, removed=removed, dropped=dropped)
 
 
 async def _readdress(store: Store, wishes: Iterable[Wish]) -> None:

@@ -66,6 +66,27 @@ async def test_a_source_that_is_gone_holds_the_log_back_no_longer(tmp_path) -> N
     assert (beginning.cursor("shop"), beginning.cursor("app"), beginning.cursor("new")) == (1, 2, 0)
 
 
+async def test_what_a_source_that_is_gone_had_not_judged_is_dropped_and_counted_once(tmp_path) -> None:
+    store = await opened(tmp_path, *[("web", 100.0), ("shop", 100.0)] * 300)
+    await begun(store, wish(), sources=("shop", "web"))
+    await store.commit(Change(cursors=(Cursor(source="web", position=3),)))
+    await begun(store, wish(), sources=("shop",))
+    again = await begun(store, wish(), sources=("shop",))
+    results = await store.results(range(1, 601))
+
+    assert again.cursor("web") == 600
+    assert await store.meta.counts() == {("source:web", "dropped"): 298}
+    assert list(results) == list(range(5, 601, 2))
+    assert {(one.outcome, one.reason) for one in results.values()} == {("dropped", "source_removed")}
+
+
+async def test_a_source_that_never_judged_anything_is_missed_too(tmp_path) -> None:
+    store = await opened(tmp_path, ("web", 100.0))
+    await begun(store, wish(), sources=("shop", "web"))
+
+    assert (await begun(store, wish(), sources=("shop",))).cursor("web") == 1
+
+
 async def test_what_is_paused_stays_paused(tmp_path) -> None:
     store = await opened(tmp_path)
     await keep_paused(store, Paused(syncs=("orders",)))
