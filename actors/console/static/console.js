@@ -118,6 +118,7 @@ function line(template, told) {
     else element.textContent = value;
   }
   made.querySelector("time").dateTime = told.iso;
+  made.querySelector("[data-lineage]").href = `/lineage?value=${encodeURIComponent(told.id)}`;
   tinted(made.querySelector(".pill"), told.tone);
   return made;
 }
