@@ -28,7 +28,7 @@ name = "Order Completed"
 schema = {{ properties = {{ properties = {{ required = ["total"] }} }} }}
 [destinations.crm]
 type = "webhook"
-url = "http://127.0.0.1:1/orders"
+url = "{crm}"
 allow_private = true
 [destinations.events]
 type = "log"
@@ -53,10 +53,16 @@ TOKEN = "a token of many letters"
 
 
 class Served:
-    """An engine in a process of its own, and where its console is."""
+    """An engine in a process of its own, and where its console is.
 
-    def __init__(self, folder: Path, console: str = "") -> None:
-        (folder / "config.toml").write_text(CONFIG.format(console=console))
+    Args:
+        folder: where it lives.
+        console: more of `[console]`.
+        crm: where it delivers to; nobody is there unless somebody is.
+    """
+
+    def __init__(self, folder: Path, console: str = "", crm: str = "http://127.0.0.1:1/orders") -> None:
+        (folder / "config.toml").write_text(CONFIG.format(console=console, crm=crm))
         self.child = Child(["run"], folder)
         self.receiver = "http://" + self.child.until("events: ").split("//")[1].partition("/")[0]
         self.url = self.child.until("console: ").split()[1].rstrip("/")
