@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.cli.common import read_config
+from engine.cli.common import read_places
 from engine.errors import HeadraceError
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
         NotRunning: nobody listens there.
         Refusal: the engine said no; its words.
     """
-    console = read_config(config, secrets=False).config.console
+    console = read_places(config).config.console
     token = _token(config) if console.token else None
     host, _, port = console.listen.rpartition(":")
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=patience)
@@ -75,7 +75,7 @@ def _token(config: Path) -> str:
     """
     if given := os.environ.get(TOKEN):
         return given
-    written = str(read_config(config, secrets=True).config.console.token)
+    written = str(read_places(config, secrets=True).config.console.token)
     if written.startswith("sha256:"):
         raise HeadraceError(f"[console] token is a hash, which opens nothing\n    export {TOKEN}=…, the token itself")
     return written

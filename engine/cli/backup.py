@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_config, say, say_json, warn
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, data_folder, read_places, say, say_json, warn
 
 if TYPE_CHECKING:
     from engine.cli import House
@@ -42,7 +42,7 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         """
         from engine.store.opening import back_up  # noqa: PLC0415 - commands that open no store start without it
 
-        folder = data_folder(read_config(config, secrets=False))
+        folder = data_folder(read_places(config))
         with _shown() as told:
             copied = back_up(folder, file, told)
         if json:

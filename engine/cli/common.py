@@ -13,6 +13,7 @@ import msgspec
 from cyclopts import Parameter
 
 from engine.config.load import Loaded, load, read
+from engine.errors import ConfigError
 from engine.plan import Plan, compile_plan
 from engine.registry import Registry
 
@@ -24,6 +25,8 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", show_default=Fals
 DEFAULT = Path("config.toml")
 STDIN = "/dev/stdin"
 """What a user names with a hyphen."""
+PLACES = ("", "include", "console", "store")
+"""Parts of a configuration without which nobody knows where its engine answers and where its store is."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder of the project, if this is run from a checkout."""
 
@@ -50,6 +53,22 @@ def read_config(file: Path, *, secrets: bool) -> Loaded:
         ConfigError: with every problem that can be found without compiling.
     """
     return load(file, env=_env(secrets=secrets))
+
+
+def read_places(file: Path, *, secrets: bool = False) -> Loaded:
+    """Return a configuration file whose ``[console]`` and ``[store]`` can be relied upon, whatever else is wrong.
+
+    A running engine goes on with the configuration before, so that a mistake in today's must not keep anybody from
+    asking it, pausing something, or looking into its store.
+
+    Raises:
+        ConfigError: with every problem, if one is in those parts, or a file could not be read whole.
+    """
+    loaded = read(file, env=_env(secrets=secrets))
+    errors = [problem for problem in loaded.problems if problem.severity == "error"]
+    if any(problem.where.partition(".")[0].partition("[")[0] in PLACES for problem in errors):
+        raise ConfigError(loaded.file, errors)
+    return loaded
 
 
 def _env(*, secrets: bool) -> Mapping[str, str] | None:

@@ -19,7 +19,7 @@ from engine.cli.common import (
     counted,
     data_folder,
     iso,
-    read_config,
+    read_places,
     say,
     say_json,
     warn,
@@ -79,7 +79,7 @@ def _put_list(errors: App) -> None:
         from engine.observe.entries import entry  # noqa: PLC0415 - with the store
         from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
 
-        with open_reader(data_folder(read_config(config, secrets=False))) as reader:
+        with open_reader(data_folder(read_places(config))) as reader:
             troubles = reader.list(filters.selection(after=after, limit=limit + 1))
         for trouble in troubles[:limit]:
             if json:
@@ -175,7 +175,7 @@ def _all_changed(
     """Count, ask, and change what matches, some at a time."""
     from engine.store.opening import open_reader  # noqa: PLC0415 - with the store
 
-    with open_reader(data_folder(read_config(config, secrets=False))) as reader:
+    with open_reader(data_folder(read_places(config))) as reader:
         ids = list(reader.ids(wanted, AT_ONCE))
     missing = [one for one in wanted.ids if one not in set(ids)]
     for one in missing:

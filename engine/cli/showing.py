@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, read_places, say, say_json
 from engine.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def put_show(errors: App) -> None:
         from engine.observe.entries import whole  # noqa: PLC0415 - with the store
         from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
 
-        with open_reader(data_folder(read_config(config, secrets=False))) as reader:
+        with open_reader(data_folder(read_places(config))) as reader:
             trouble = reader.get(id)
             if trouble is None:
                 raise HeadraceError(f"there is no entry {id}\n    headrace errors list shows those that are kept")

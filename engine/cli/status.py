@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from engine.cli.asking import NotRunning, ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, read_places, say, say_json
 from engine.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def read_status(config: Path) -> Status:
     """
     from engine.observe.status import Status  # noqa: PLC0415 - imported with the console's table
 
-    loaded = read_config(config, secrets=False)
+    loaded = read_places(config)
     try:
         return ask(config, "GET", "/status", Status)
     except NotRunning:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from engine.cli.asking import ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, iso, read_config, say, say_json, warn
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, iso, read_places, say, say_json, warn
 from engine.errors import HeadraceError, LangError, did_you_mean, one_of
 from engine.lang.filters import compile_filter
 from engine.observe.shown import Page, Seen
@@ -86,7 +86,7 @@ def _compiled(text: str) -> Callable[[dict[str, object]], bool]:
 
 def _path(file: Path, name: str) -> str:
     """Return where the control endpoint has *name*."""
-    config = read_config(file, secrets=False).config
+    config = read_places(file).config
     kinds = [kind for kind, known in (("sources", config.sources), ("syncs", config.syncs)) if name in known]
     if len(kinds) == 1:
         return f"/{kinds[0]}/{quote(name, safe='')}/tap"

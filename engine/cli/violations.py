@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, iso, read_config, say, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, data_folder, iso, read_places, say, say_json
 from engine.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _put_list(violations: App) -> None:
         from engine.violated import Wanted  # noqa: PLC0415
 
         wanted = Wanted(contract=contract, source=source, event=event, limit=limit)
-        found = open_reader(data_folder(read_config(config, secrets=False))).violations(wanted)
+        found = open_reader(data_folder(read_places(config))).violations(wanted)
         for one in found:
             if json:
                 say_json(breach(one))
@@ -107,7 +107,7 @@ def _put_count(violations: App) -> None:
         from engine.observe.breached import breach_counts  # noqa: PLC0415 - with the store
         from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
 
-        found = breach_counts(open_reader(data_folder(read_config(config, secrets=False))).counts())
+        found = breach_counts(open_reader(data_folder(read_places(config))).counts())
         counts = [one for one in found if not contract or one.contract == contract]
         if json:
             for one in counts:
@@ -130,7 +130,7 @@ def _found(id: str, config: Any) -> Violated:  # noqa: A002 - what a user types
     from engine.violated import Wanted  # noqa: PLC0415
 
     position, _, contract = id.partition("-")
-    reader = open_reader(data_folder(read_config(config, secrets=False)))
+    reader = open_reader(data_folder(read_places(config)))
     if position.isdecimal() and contract:
         for one in reader.violations(Wanted(contract=contract, position=int(position))):
             return one

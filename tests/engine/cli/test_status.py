@@ -81,6 +81,27 @@ def test_without_an_engine_status_is_what_the_store_has(headrace, stopped):
     ]
 
 
+def test_a_mistake_in_the_configuration_keeps_nobody_from_looking(headrace, stopped, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(file.read_text().replace('destination = "crm"', 'destination = "crn"'))
+
+    assert headrace("status").out.startswith("headrace is not running; this is what the store has: 6 events accepted, ")
+    assert headrace("errors", "list").code == 0
+    assert headrace("reload").err == NOBODY
+
+
+def test_a_mistake_in_where_the_engine_is_does(headrace, stopped, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(file.read_text().replace('listen = "127.0.0.1:1"', "listen = 1"))
+
+    for command in (["status"], ["errors", "list"], ["pause", "sync", "orders"]):
+        assert headrace(*command).err == (
+            "config.toml: 1 problem\n"
+            "  config.toml:2: console.listen: expected host:port with a port up to 65535, "
+            'as in "127.0.0.1:8321", got the number 1\n'
+        )
+
+
 def test_status_as_json_has_the_same_numbers(headrace, stopped):
     told = json.loads(headrace("status", "--json").out)
 
