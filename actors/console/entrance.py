@@ -18,6 +18,7 @@ FORM: Final = "form"
 """The field of a form that shows from which page it is."""
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 FIELDS: Final = 10_000
+EVENTS: Final = "this is the console; events go to the port that [receiver] listen names, 8321 by default"
 YEAR: Final = 365 * 86400
 
 
@@ -34,6 +35,8 @@ class Entrance:
     async def answer(self, request: Request, who: Who | None, now: float) -> Response | None:
         """Return the reply to a *request* at one of these addresses, or None if it is at another."""
         match request.method, request.path:
+            case _, path if path.startswith("/v1/"):
+                raise Refused(404, "not_found", EVENTS)
             case "GET" | "HEAD", "/login":
                 return await self._login_page(request, now, "")
             case "POST", "/login":

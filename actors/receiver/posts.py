@@ -37,6 +37,9 @@ NEVER: Final = frozenset({413, 415})
 
 NO_EVENT: Final = "the batch holds no event"
 
+NO_KEY: Final = "show a write key: as Basic user, Bearer, X-Write-Key, ?writeKey=, or writeKey in the body"
+WRONG_KEY: Final = "no source has this write key"
+
 
 class RefusedItem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One event of a request that was not accepted; sending it again does not help."""
@@ -131,7 +134,7 @@ class Posts:
         if door is None:
             if times := self._strangers.now():
                 log.warning("receiver.stranger", ip=request.peer, path=request.path, times=times)
-            text = "show a write key" if submission.write_key is None else "the write key opens nothing"
+            text = NO_KEY if submission.write_key is None else WRONG_KEY
             return problem(401, "invalid_write_key", text)
         if not door.origins.allow(request.header("origin")):
             return strange(request.header("origin"))

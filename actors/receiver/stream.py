@@ -106,7 +106,7 @@ class Stream:
     def recheck(self) -> None:
         """Close if the key that was shown opens another door now, or none."""
         if self._door is not None and self._intake.door_for(self._guest.write_key) is not self._door:
-            self._parting = (wire.KEY, "the write key opens nothing any more")
+            self._parting = (wire.KEY, "no source has this write key any more")
             self._reading.cancel()
 
     async def _read(self) -> tuple[int, str]:
@@ -135,7 +135,7 @@ class Stream:
                 self._guest = msgspec.structs.replace(self._guest, write_key=key)
         door = self._intake.door_for(self._guest.write_key)
         if door is None:
-            return _SHOW_KEY if self._guest.write_key is None else "the write key opens nothing"
+            return _SHOW_KEY if self._guest.write_key is None else "no source has this write key"
         if not door.origins.allow(self._guest.origin):
             return "pages of this origin may not send here"
         if door.plan.doorway.kind is not None:

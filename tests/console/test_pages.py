@@ -178,6 +178,15 @@ async def test_a_page_that_is_not_there_says_so(browser, path):
     assert b"Nothing here" in answer.body
 
 
+async def test_an_event_at_the_wrong_port_is_told_the_right_one(browser):
+    answer = await browser.ask("POST", "/v1/track", (("authorization", "Basic bXkta2V5Og=="),), b"{}")
+
+    assert answer.status == 404
+    assert msgspec.json.decode(answer.body)["message"] == (
+        "this is the console; events go to the port that [receiver] listen names, 8321 by default"
+    )
+
+
 async def test_light_and_dark_are_chosen_without_a_script(browser):
     await browser.see("/")
     session = browser.cookie

@@ -113,7 +113,7 @@ async def test_a_wrong_key_ends_it_and_says_so(page: Browser, engine: Engine) ->
     await client(page, engine.url, "unknown")
     told = await page.run("client.track('lost'); client.flush().catch(error => error.message)")
 
-    assert told == "headrace: the receiver does not take this write key from this page: the write key opens nothing"
+    assert told == "headrace: the receiver does not take this write key from this page: no source has this write key"
     assert await page.run("ended.length") == 1
 
 

@@ -110,8 +110,8 @@ SHOW = 'show a write key: Basic or Bearer authorization, ?writeKey=, or a first 
 @pytest.mark.parametrize(
     ("query", "first", "reason"),
     [
-        ("writeKey=wrong", None, "the write key opens nothing"),
-        ("", text({"type": "hello", "writeKey": "wrong"}), "the write key opens nothing"),
+        ("writeKey=wrong", None, "no source has this write key"),
+        ("", text({"type": "hello", "writeKey": "wrong"}), "no source has this write key"),
         ("", text(track(1)), SHOW),
         ("", "nonsense", SHOW),
     ],

@@ -90,7 +90,7 @@ async def test_a_wrong_key_is_an_error() -> None:
         with pytest.raises(ClientError) as caught:
             await send_lines(lines(track(1)), "x", Target(url=running.url, write_key="wrong"), Told())
 
-    assert str(caught.value) == "the receiver does not know the write key: the write key opens nothing"
+    assert str(caught.value) == "the receiver does not know the write key: no source has this write key"
 
 
 async def test_nobody_there_is_an_error(autojump_clock: trio.testing.MockClock) -> None:
