@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +133,7 @@ class Extender:
         if draft.destination in self._tree.plan.config.destinations:
             return PutAway(settings={})
         kind = self._tree.plan.registry.destination(draft.type)
-        return put_away(draft.destination, kind.Settings, _plain(draft.settings))
+        return put_away(draft.destination, kind.Settings, draft.settings)
 
     def _text(self) -> str:
         try:
@@ -144,14 +143,3 @@ class Extender:
         except (OSError, UnicodeDecodeError) as error:
             raise HeadraceError(f"{self.config} cannot be read: {error}") from None
 
-
-def _plain(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings that TOML can say.
-
-    Raises:
-        HeadraceError: there is a null.
-    """
-    empty = [key for key, value in settings.items() if value is None]
-    if empty:
-        raise HeadraceError(f"{', '.join(empty)}: there is no null in TOML; leave it out")
-    return settings

@@ -70,6 +70,7 @@ class Console:
             live=Live(operator, clock.sleep),
             look=Look(),
             nav=tuple((page.path, page.name) for page in PAGES if page.name),
+            chance=chance,
         )
         self._entrance = Entrance(self._house)
         self._bound = trio.Event()

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.console.answers import Asked, Endpoint, Said, unknown
 from actors.console.past import PAST
+from engine.config.draft import Addition
 from engine.config.secrets import redacted
 from engine.observe.audited import Changed
 from engine.observe.changed import done
@@ -37,6 +38,13 @@ class Dry(msgspec.Struct, frozen=True, kw_only=True):
 
     event: dict[str, Any]
     source: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class SetUp(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written, and what is other than before."""
+
+    message: str
+    changes: tuple[str, ...] = ()
 
 
 async def _status(asked: Asked) -> Status:
@@ -136,6 +144,13 @@ async def _reload(asked: Asked) -> Reloaded:
     return await asked.operator.reload()
 
 
+async def _set_up(asked: Asked) -> SetUp:
+    addition = asked.body
+    reloaded = await asked.operator.extender.extend(addition, addition.over)
+    way = f"{addition.source} → {addition.destination}"
+    return SetUp(message=f"sync '{addition.sync}' is set up: {way}", changes=reloaded.changes)
+
+
 async def _discard(asked: Asked) -> Counted:
     count = await asked.operator.discard(asked.body)
     return Counted(count=count, message=f"{count:,} discarded")
@@ -185,6 +200,7 @@ ENDPOINTS: Final = (
     _get("/trace/{message_id}", "The way of an event, to every attempt", _trace, tuple[Traced, ...]),
     _post("/erase", "Erase a user, a step further; ask until it is done", _erase, Erasure, Erasure),
     _post("/reload", "Let the configuration take effect as it is now, or refuse it whole", _reload, Reloaded),
+    _post("/setup", "Write one more sync, and what it needs, into config.toml", _set_up, SetUp, Addition),
     _post("/errors/discard", "End what matches for good", _discard, Counted, Selection),
     Endpoint(
         method="POST",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.console.pages import bulk, changes, errors, lineage, overview, sources, syncs, violations
+from actors.console.pages import bulk, changes, errors, lineage, overview, setup, setup_sync, sources, syncs, violations
 from actors.console.visit import Page
 
 PAGES: Final[tuple[Page, ...]] = (
@@ -16,4 +16,6 @@ PAGES: Final[tuple[Page, ...]] = (
     *violations.PAGES,
     *lineage.PAGES,
     *changes.PAGES,
+    *setup.PAGES,
+    *setup_sync.PAGES,
 )

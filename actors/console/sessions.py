@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 SESSIONS: Final = 256
 """Kept at most; the longest unused goes."""
@@ -21,12 +21,14 @@ class Session:
     Attributes:
         name: of the session, for people: the beginning of a hash, which opens nothing.
         notes: what to tell on the next page.
+        wizard: what was said so far to the set-up wizard, if anything.
     """
 
     def __init__(self, secret: bytes, began: float) -> None:
         self.name = hashlib.sha256(secret).hexdigest()[:8]
         self.began = began
         self.notes: list[str] = []
+        self.wizard: Any = None
         self._secret = secret
         self._shown = 0
         self._sent: set[int] = set()

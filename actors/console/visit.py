@@ -38,6 +38,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     look: Look
     nav: tuple[tuple[str, str], ...]
     """Address and name of what the menu shows."""
+    chance: Callable[[int], bytes]
+    """Returns so many random bytes that nobody can guess."""
 
 
 class Visit(msgspec.Struct, kw_only=True):

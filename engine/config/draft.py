@@ -52,6 +52,23 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     event_types: tuple[DraftType, ...] = (DraftType(),)
 
 
+class Addition(Draft, frozen=True, kw_only=True):
+    """A draft to be written.
+
+    Attributes:
+        settings: a secret in them goes to a file of its own, beside config.toml.
+        over: SHA-256, in hex, of config.toml as it was looked at; "" for whatever is there.
+    """
+
+    over: str = ""
+
+
+def inline(value: Any) -> str:
+    """Return *value* as TOML has it on one line."""
+    text: str = _value(value).as_string()
+    return text
+
+
 def added(text: str, draft: Draft) -> str:
     """Return what `written` puts at the end of config.toml; the arguments, and what is raised, are the same."""
     whole = written(text, draft)
@@ -75,11 +92,11 @@ def written(text: str, draft: Draft) -> str:
     known = document.unwrap()
     if draft.sync in known.get("syncs", {}):
         raise HeadraceError(f"there is a sync '{draft.sync}' already\n    give this one another name")
-    pieces = [tomlkit.dumps(document).rstrip("\n"), *_pieces(known, draft)]
-    made = "\n".join(pieces).strip("\n") + "\n"
     try:
+        pieces = [tomlkit.dumps(document).rstrip("\n"), *_pieces(known, draft)]
+        made = "\n".join(pieces).strip("\n") + "\n"
         tomlkit.parse(made)
-    except TOMLKitError as error:
+    except (TOMLKitError, TypeError, ValueError) as error:  # a null, or an array of many kinds, for example
         raise HeadraceError(f"the new tables do not go with what is there: {error}\n    write them by hand") from None
     return made
 

@@ -127,7 +127,7 @@ def mapping_for(event_type: EventType, events: Sequence[Mapping[str, Any]]) -> d
 
     A destination that names no field gets who, what and when, and the most frequent fields of the events.
     """
-    seen = _seen(events)
+    seen = references(events)
     if not event_type.fields:
         return _whole(seen)
     by_name = {_bare(path): path for path in reversed(seen)}
@@ -154,7 +154,7 @@ def _whole(seen: Sequence[str]) -> dict[str, Any]:
     return made
 
 
-def _seen(events: Sequence[Mapping[str, Any]]) -> list[str]:
+def references(events: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return references to the plain fields of *events*, the most frequent first."""
     counts: Counter[str] = Counter()
     for event in events:

@@ -10,6 +10,7 @@ import msgspec
 from actors.console import words
 from actors.console.charts import Chart, chart
 from actors.console.visit import Page, Visit
+from actors.console.wizard import news
 from engine.observe.sampling import Sample
 from engine.observe.status import SourceStatus, Status, SyncStatus
 from engine.runtime.http_message import Response
@@ -97,6 +98,7 @@ def _sync_texts(sync: SyncStatus) -> dict[str, str]:
     return {
         "state": words.said(sync.state),
         "lag": words.number(sync.lag),
+        "news": news(sync),
         "oldest": words.age(sync.oldest_pending),
         "p50": words.age(sync.p50),
         "p99": words.age(sync.p99),
