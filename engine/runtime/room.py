@@ -92,13 +92,20 @@ class Room:
 
     async def _wait(self, turns: deque[_Turn], turn: _Turn) -> None:
         turns.append(turn)
+        came = False
         try:
             await turn.granted.wait()
+            came = True
         finally:
-            if not turn.granted.is_set():
-                # Cancelled: whoever stood behind a wish too large for now may fit.
-                turns.remove(turn)
+            if not came:  # whoever stood behind it, with a wish that was too large, may fit
+                self._withdraw(turns, turn)
                 self._hand_over()
+
+    def _withdraw(self, turns: deque[_Turn], turn: _Turn) -> None:
+        if not turn.granted.is_set():
+            turns.remove(turn)
+        elif turns is self._reserving:  # granted after it was cancelled, before it came to know
+            self.free += turn.places
 
     def _hand_over(self) -> None:
         while self._reserving and self._reserving[0].places <= self.free:

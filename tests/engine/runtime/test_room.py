@@ -129,6 +129,25 @@ async def test_one_who_waits_and_finds_the_place_gone_waits_on(nursery):
     assert not nursery.child_tasks
 
 
+async def test_places_granted_to_one_who_is_just_being_cancelled_come_back(autojump_clock):
+    room = Room(2)
+    room.take(2)
+
+    async def reserve() -> None:
+        with trio.move_on_after(1):
+            await room.reserve(1)
+
+    async def give() -> None:
+        await trio.sleep(1)
+        room.give(2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give)
+        nursery.start_soon(reserve)
+
+    assert room.free == 2
+
+
 WISH = st.tuples(st.sampled_from(["reserve", "wait"]), st.integers(1, 4), st.floats(0, 5), st.floats(0.1, 8))
 
 
