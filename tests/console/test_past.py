@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 import trio
 
 from actors.console.answers import Refused
 from actors.console.audit import Audit
-from actors.console.bulk import Bulks
+from actors.console.bulk import Bulk, Bulks
 from actors.console.chosen import Chosen, chosen, whole_number
 from engine.messages import State
 from engine.observe.entries import Entry
@@ -28,7 +30,7 @@ async def browser(nursery):
     engine.tree.stop_now()
 
 
-async def archived(browser: Browser, count: int = 1, **properties: object) -> list[Entry]:
+async def archived(browser: Browser, count: int = 1, **properties: Any) -> list[Entry]:
     """Let events in that are refused, and return the entries that are listed."""
     await browser.engine.send(count, **properties)
     await browser.engine.settled()
@@ -41,13 +43,14 @@ async def listed(browser: Browser, query: str = "") -> list[Entry]:
     return [Entry(**one) for one in found]
 
 
-async def ended(browser: Browser) -> list[dict]:
+async def ended(browser: Browser) -> list[Bulk]:
     """Return the changes in bulk once none runs any more."""
     with trio.fail_after(60):
         while True:
             _, found = await browser.rest("GET", "/bulk")
-            if all(one["state"] != "running" for one in found):
-                return found
+            bulks = msgspec.convert(found, list[Bulk])
+            if all(one.state != "running" for one in bulks):
+                return bulks
             await trio.sleep(0.1)
 
 
@@ -149,7 +152,7 @@ async def test_a_change_in_bulk_is_begun_done_and_noted_at_both_ends(browser, au
     (done,) = await ended(browser)
 
     assert (status, begun["state"]) == (200, "running")
-    assert (done["state"], done["matched"], done["changed"]) == ("done", 450, 450)
+    assert (done.state, done.matched, done.changed) == ("done", 450, 450)
     assert await listed(browser, "states=archived") == []
     told = [(one["what"], one["told"]) for one in (await browser.rest("GET", "/changes"))[1]]
     assert told == [
@@ -166,7 +169,7 @@ async def test_what_is_retried_in_bulk_goes_out_again(browser, autojump_clock):
     (done,) = await ended(browser)
     status = await browser.engine.settled()
 
-    assert (done["changed"], status.syncs[0].delivered, status.syncs[0].archived) == (5, 5, 0)
+    assert (done.changed, status.syncs[0].delivered, status.syncs[0].archived) == (5, 5, 0)
 
 
 @pytest.fixture
@@ -276,7 +279,7 @@ async def test_a_change_is_about_what_was_counted_and_nothing_that_comes_later(b
     answer = await browser.send("/do/bulk/discard", **fields)
 
     assert (answer.status, fields["states"]) == (303, "archived")
-    assert [one["changed"] for one in await ended(browser)] == [2]
+    assert [one.changed for one in await ended(browser)] == [2]
     assert len(await listed(browser, "states=archived")) == 1
 
 
