@@ -216,7 +216,7 @@ class Demo:
         say("\nit goes on until Ctrl-C; to try:")
         say(f"  curl http://{ready.receiver}/v1/track -u {key}: -H 'Content-Type: application/json' -d '{EXAMPLE}'")
         say(f"  headrace send events.ndjson --url ws://{ready.receiver} --key {key}")
-        say(f"  curl http://{ready.console}/status")
+        say(f"  http://{ready.console}/ in a browser, or: curl http://{ready.console}/api/v1/status")
         say(f"  tail -f {self._folder / 'events.ndjson'}")
         sys.stdout.flush()
 

@@ -11,7 +11,6 @@ from cyclopts.validators import Number
 
 from engine.cli.asking import ask
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, say_json
-from engine.cli.screen import screen
 
 if TYPE_CHECKING:
     from engine.cli import House
@@ -80,6 +79,7 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
         """
         import sys  # noqa: PLC0415 - only to see whether there is a terminal
 
+        from engine.cli.screen import screen  # noqa: PLC0415 - it brings the client and the loop
         from engine.observe.status import Status  # noqa: PLC0415 - with the console's table
 
         left = times if times is not None else None if sys.stdout.isatty() else 1

@@ -51,9 +51,9 @@ def test_retry_and_archive_are_to_be_seen(tmp_path):
 
 def test_kept_it_goes_on_with_what_it_says_to_try(demo):
     child = demo("--keep", "--speed", "1000/s")
-    invitation = [child.until(words) for words in ("/v1/track", "headrace send", "/status", "tail -f")]
+    invitation = [child.until(words) for words in ("/v1/track", "headrace send", "/api/v1/status", "tail -f")]
     receiver = re.search(r"http://([0-9.:]+)/v1/track -u (\S+):", invitation[0])
-    console = re.search(r"http://([0-9.:]+)/status", invitation[2])
+    console = re.search(r"http://([0-9.:]+)/api/v1/status", invitation[2])
     assert receiver is not None
     assert console is not None
 
@@ -61,7 +61,7 @@ def test_kept_it_goes_on_with_what_it_says_to_try(demo):
         posting.request("POST", "/v1/track", msgspec.json.encode(EVENT | {"writeKey": receiver[2]}))
         assert posting.getresponse().read().startswith(b'{"success":true')
     with closing(http.client.HTTPConnection(console[1], timeout=5)) as asking:
-        asking.request("GET", "/status")
+        asking.request("GET", "/api/v1/status")
         assert msgspec.json.decode(asking.getresponse().read())["last"] == 418
 
     child.signal(signal.SIGINT)

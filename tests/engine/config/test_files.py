@@ -25,7 +25,7 @@ def test_included_files_add_their_tables(folder: Path, told: Callable[..., str])
 
     assert told(config, {}, **files) == (
         "config.toml: 1 problem\n  syncs/b.toml:7: cases[1].from: unknown key\n"
-        "      one of: event, expect, fate, name, source"
+        "      one of: before, event, expect, fate, name, source, times"
     )
     (folder / "syncs/b.toml").write_text(source("b"))
     loaded = load("config.toml", env={})
