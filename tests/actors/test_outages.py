@@ -92,6 +92,7 @@ async def test_five_hours_of_it_lose_nothing_and_hammer_nobody(nursery, autojump
     if events < OPENS and told.waits == "status_500":
         return  # a few events that meet 500 for hours may be to blame themselves: see below
     engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
     engine.desk().answer = told.answer
     await engine.send(events)
     await trio.sleep(FIVE)
@@ -116,6 +117,7 @@ async def test_five_hours_of_it_lose_nothing_and_hammer_nobody(nursery, autojump
 @pytest.mark.parametrize("others", [0, 1])
 async def test_one_event_that_always_gives_500_ends_in_the_archive_and_opens_nothing(nursery, autojump_clock, others):
     engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
     engine.desk().answer = each(lambda delivery: 500 if delivery.position == 3 else 200)
     await engine.send(10)
     states: set[str] = set()
@@ -138,6 +140,7 @@ async def test_one_event_that_always_gives_500_ends_in_the_archive_and_opens_not
 
 async def test_one_403_among_good_ones_costs_half_a_minute_once(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
     engine.desk().answer = each(lambda delivery: 403 if delivery.position == 3 else 200)
     await engine.send(EVENTS)
     status = await engine.settled(HOUR)
@@ -158,6 +161,7 @@ async def test_a_receiver_that_stops_for_two_seconds_is_waited_for(nursery, auto
         return await always(200)(batch)
 
     engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
     engine.desk().answer = answer
     await engine.send(EVENTS)
     await trio.sleep(2.0)
@@ -172,6 +176,7 @@ async def test_a_receiver_that_stops_for_two_seconds_is_waited_for(nursery, auto
 
 async def test_a_destination_that_flaps_is_asked_little_while_it_is_down(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
     down: list[float] = []
 
     async def answer(batch: Sequence[Delivery]) -> Sequence[Item]:

@@ -54,6 +54,7 @@ async def started(
     await nursery.start(sink.run)
     more = "batch = 10" if kind == "webhook" else ""
     engine = await grow(nursery, TEN.format(kind=kind, port=sink.port, more=more))
+    await engine.unwatched()
     await engine.tree.operator.pause("destinations", "crm")
     await engine.send(events)
     await trio.sleep(1)

@@ -304,6 +304,7 @@ async def all_is_told(engine: Engine, scene: Scene, case: Case) -> None:
 async def go_through(nursery: trio.Nursery, scene: Scene, case: Case) -> None:
     """Let a destination be sick for two minutes and well again, and count what is left over."""
     engine = await grow(nursery, scene.config(case))
+    await engine.unwatched()
     await engine.send(EVENTS)
     await scene.other.came(EVENTS)  # while the clock stands: nobody waits for the sick one
     assert trio.current_time() == 0.0 or case.manner is rogue.in_pieces
