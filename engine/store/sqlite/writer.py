@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import queue
 import sqlite3
@@ -175,7 +176,8 @@ class Writer:
         self._insert(self._patient)
         try:
             if self._failure is None:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with contextlib.suppress(sqlite3.OperationalError):  # no room: the next start reads it from the WAL
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
 
