@@ -13,6 +13,7 @@ import trio
 
 from actors.receiver.frames import Frame
 from actors.tree import Tree
+from engine.cli.former import former_plan
 from engine.config.load import load
 from engine.messages import Delivery, State, Trouble
 from engine.observe.balance import equations
@@ -27,6 +28,7 @@ from engine.store.base import Retention, Selection, Store
 from engine.store.due import Due
 from engine.store.memory import MemoryStore
 from engine.store.opening import open_store
+from engine.store.revisions import keep_revision
 from engine.store.seen import Seen
 from engine.store.start import Wish, begin
 
@@ -62,6 +64,8 @@ class DeskSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     batch: int = 1
     """Deliveries in one attempt."""
+    in_order: bool = False
+    """Whether it applies them in order."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -98,7 +102,7 @@ class Desk(Destination[DeskSettings]):
 
     def bounds(self) -> Limits:
         """Return the batch of the settings."""
-        return Limits(batch=self.settings.batch)
+        return Limits(batch=self.settings.batch, ordered_batch=self.settings.in_order)
 
     async def send(self, batch: Sequence[Delivery]) -> Sequence[Item]:
         """Note the attempt and answer it."""
@@ -304,11 +308,13 @@ async def grow(
     *,
     folder: Path | None = None,
     answers: Mapping[str, Answer] | None = None,
+    remember: bool = False,
 ) -> Engine:
     """Return a running engine on *store* (a new one in memory if None) with `HEAD` and *text* for a configuration.
 
     Desks answer as in *answers* from the first delivery on: a store may have some. Its chance always says 0.5: a wait
-    of full jitter is half of the longest.
+    of full jitter is half of the longest. With *remember* the configuration is kept, and read by the next one, as
+    `headrace run` does.
     """
     clock = TrioClock(NOW + trio.current_time())
     plan = shop_plan(text, folder)
@@ -321,6 +327,14 @@ async def grow(
         if isinstance(each.destination, Desk):
             each.destination.begin(trio.current_time())
     beginning = await begin(opened, wishes, plan.sources.keys(), Seen(86_400.0, 10_000), Retention(), clock.wall())
+    if remember:
+        former = await former_plan(opened, plan, REGISTRY, beginning)
+        beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
+        reached = {name: page.high for name, page in beginning.progress.items()}
+        kept = plan.loaded
+        await keep_revision(
+            opened, clock.wall(), digest=kept.digest, text=kept.text, tables=kept.tables, reached=reached
+        )
     engine = Engine(Tree(plan, opened, beginning, clock, [], lambda: 0.5), opened)
     for name, answer in (answers or {}).items():
         engine.desk(name).answer = answer
