@@ -21,7 +21,7 @@ from engine.runtime.breaker import Breaker
 from engine.runtime.lanes import Lanes
 from engine.runtime.turns import Freed, Hot, Line, Turn, Turns, Waits
 from engine.store.order import Moved, Remains
-from engine.store.tally import ORDER_TIMEOUT, Work
+from engine.store.tally import ORDER_TIMEOUT, Work, work_delivery
 
 
 class Way(NamedTuple):
@@ -103,6 +103,18 @@ class Ordering:
             found.lanes.put(self.sync, go)
         return parked
 
+    def followers(self, work: Work, fits: Callable[[Work], bool]) -> list[Freed[Work]]:
+        """Return those behind *work* that go along with it in one batch, as many as fit."""
+        found: list[Freed[Work]] = []
+        while freed := self.turns.follow(_name(work), fits):
+            found.append(freed)
+            work = freed.item
+        return found
+
+    def back(self, work: Work) -> None:
+        """Let one that went along, and did not arrive, wait again behind what it went with."""
+        self._go_on(self.turns.back(_name(work), work))
+
     def settled(self, settled: Settled) -> list[Work]:
         """Let those go that waited for what has its fate; return those that nobody wants any more, to be archived."""
         forsaken: list[Work] = []
@@ -132,7 +144,8 @@ class Ordering:
     def fetched(self, line: Line[Work], found: Sequence[Due], gone: Sequence[Due]) -> None:
         """Let the first of *found* go, and the others wait; *gone* came before them, and is archived."""
         if not found and not gone:
-            self.turns.nothing_found(line.key)
+            if not self.turns.nothing_found(line.key):
+                return  # it is being written; `moved` tells when it is, and to look before would be to turn in a circle
         else:
             last = (found or gone)[-1].delivery
             waits = [Waits[Work](_name(due), due) for due in found]
@@ -219,6 +232,20 @@ class Orderings:
         """Tell every order what became of deliveries; return those to be archived with them."""
         return [work for one in self.by_sync.values() if one.turns for work in one.settled(settled)]
 
+    def followers(self, picked: Sequence[Work], fits: Callable[[Work], bool]) -> list[Freed[Work]]:
+        """Return what goes along with *picked* in one batch, as much as fits: for who applies a batch in order."""
+        found: list[Freed[Work]] = []
+        for work in picked:
+            delivery = work_delivery(work)
+            if delivery.turn and (one := self.by_sync.get(delivery.sync)) is not None:
+                found += one.followers(work, fits)
+        return found
+
+    def is_live(self, work: Work) -> bool:
+        """Return whether *work* holds back others of its key."""
+        one = self.by_sync.get(work_delivery(work).sync)
+        return one is not None and one.turns.is_live(_name(work))
+
     def moved(self, moved: Moved) -> None:
         """Tell every order what was written."""
         for one in self.by_sync.values():
@@ -237,6 +264,54 @@ class Orderings:
         """Return for how many seconds *delivery* may hold up others of its key."""
         found = self._where(delivery.sync) if delivery.turn else None
         return math.inf if found is None or found.sync.order is None else found.sync.order.timeout
+
+
+class Behind:
+    """What of a batch waits again, since one of its key before it did not arrive and is tried again.
+
+    Args:
+        orderings: of every sync.
+    """
+
+    def __init__(self, orderings: Orderings) -> None:
+        self._orderings = orderings
+        self._turns: set[tuple[str, str]] = set()
+        self._back: dict[int, Work] = {}
+
+    def holds(self, work: Work) -> bool:
+        """Return whether *work* waits again; then it is not to be settled."""
+        if not self._turns or (isinstance(work, Due) and work.delivery.first_at):  # tried before: it has its own time
+            return False
+        found = _turn(work) in self._turns and self._orderings.is_live(work)
+        if found:
+            self._back[id(work)] = work
+        return found
+
+    def learn(self, work: Work, trouble: Trouble | None) -> None:
+        """Know what became of *work*: None if it arrived."""
+        if trouble is not None and (trouble.state is State.RETRYING or trouble.reason == ORDER_TIMEOUT):
+            self._turns.add(_turn(work))
+
+    def rest(self, part: list[Work]) -> list[Work]:
+        """Return *part* without what waits again."""
+        return [work for work in part if id(work) not in self._back] if self._back else part
+
+    def hold_back(self, later: list[list[Work]]) -> list[list[Work]]:
+        """Return the parts of the batch that are sent *later*, the last one first, without what waits again."""
+        if not self._turns:
+            return later
+        return [[work for work in part if not self.holds(work)] for part in reversed(later)][::-1]
+
+    def put_back(self) -> list[Work]:
+        """Let it wait in its place, and return it; before anybody hears of what it waits for."""
+        for work in reversed(self._back.values()):
+            self._orderings.of(work_delivery(work).sync).back(work)
+        return list(self._back.values())
+
+
+def _turn(work: Work) -> tuple[str, str]:
+    delivery = work_delivery(work)
+    return delivery.sync, delivery.turn
 
 
 def _name(work: Work) -> str:

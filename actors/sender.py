@@ -12,6 +12,8 @@ import msgspec
 import structlog
 import trio
 
+from actors.ordering import Behind
+from actors.picking import Picker, weigh
 from actors.port import Held, Outlets, Port
 from engine.lang import consent
 from engine.lang.envelope import normalise
@@ -51,7 +53,7 @@ class Sender:
         self.roll = roll
         self._chatty = log.is_enabled_for(logging.DEBUG)
         self._tls = tls_context() if isinstance(plan.destination, Translator) else None
-        self._alike = _by_payload(plan.alike) if plan.alike and plan.limits.batch > 1 else None
+        self._picker = Picker(plan, port.lanes, outlets.orderings)
         self._reserved: dict[int, int] = {}
         """Per hand: places of the archiver that are reserved and not used yet."""
 
@@ -91,11 +93,10 @@ class Sender:
 
     def _picked(self, hand: int, admission: Admission) -> list[Work]:
         """Return what goes into one request; none if another hand was quicker."""
-        limits = self.plan.limits
         if admission.probe:
             self.port.lanes.prefer_others()  # what failed last comes by the lane of what is due
-        most = 1 if admission.probe else limits.batch  # a probe harms, or blames, one and not a whole batch
-        return self.port.lanes.pick(hand, most, _weigh, limits.batch_bytes, self._alike)
+        most = 1 if admission.probe else self.plan.limits.batch  # a probe harms, or blames, one and not a whole batch
+        return self._picker.pick(hand, most)
 
     async def _send_all(self, client: HttpClient | None, held: Held, picked: list[Work]) -> None:
         """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
@@ -103,9 +104,7 @@ class Sender:
         self._reserved[held.hand] = len(picked)
         parts = [await self._permitted(held, await self._young(held, picked))]
         while parts:
-            part = parts.pop()
-            if part:
-                parts += reversed(await self._send(client, held, part))
+            parts = await self._send(client, held, parts.pop(), parts)
 
     async def _young(self, held: Held, picked: list[Work]) -> list[Work]:
         """Return *picked* without what has waited too long, which is archived."""
@@ -125,7 +124,7 @@ class Sender:
         hand, places = self.plan.concurrency, self.outlets.places
         while True:
             await self.port.expiry.wait()
-            while picked := self.port.lanes.pick(hand, self.port.expiring, _weigh) if self.port.expiring else []:
+            while picked := self.port.lanes.pick(hand, self.port.expiring, weigh) if self.port.expiring else []:
                 self.port.expiring -= len(picked)
                 await places.reserve(len(picked))
                 tally = Tally(self.policy, self.clock.wall(), self.roll)
@@ -160,8 +159,15 @@ class Sender:
             return consent.UNKNOWN
         return consent.said(normalise(msgspec.json.decode(found[0].raw), found[0].envelope))
 
-    async def _send(self, client: HttpClient | None, held: Held, part: list[Work]) -> list[list[Work]]:
-        """Make one request for *part* and report it; return the parts to send instead, if it was too much at once."""
+    async def _send(
+        self, client: HttpClient | None, held: Held, part: list[Work], later: list[list[Work]]
+    ) -> list[list[Work]]:
+        """Make one request for *part* and report it; return what is to be sent then, the last one first.
+
+        That is what was to be sent *later* and, if it was too much at once, *part* in halves.
+        """
+        if not part:
+            return later
         await self.port.limiter.take()
         deliveries = [work_delivery(work) for work in part]
         at = self.clock.wall()
@@ -171,15 +177,25 @@ class Sender:
         if len(part) > 1 and (outcome.divisible or (outcome.refused and self._one_is_to_blame(part))):
             self._note(outcome, deliveries, at)
             half = len(part) // 2
-            return [part[:half], part[half:]]
-        tally = self._tally(part, deliveries, outcome, at)
+            return [*later, part[half:], part[:half]]
+        tally, behind = self._tally(part, outcome, at)
+        if behind is not None:
+            later = behind.hold_back(later)
+            part = behind.rest(part)
+            self._put_back(held, behind)
         settled = tally.settled(self._note(outcome, deliveries, at))
         await self._tell(settled)
         self._settled(held, part)
         new = self._suspect(settled)
         if not tally.own_fault:
             self._inform(outcome, held.admission, new=new)
-        return []
+        return later
+
+    def _put_back(self, held: Held, behind: Behind) -> None:
+        """Let go of what waits again, behind others of its key."""
+        if back := behind.put_back():
+            self._settled(held, back)
+            self.outlets.places.give(len(back))
 
     def _one_is_to_blame(self, part: list[Work]) -> bool:
         """Return whether others arrived since one of *part* was refused: then it is not our credentials."""
@@ -242,20 +258,26 @@ class Sender:
         rules = self.policy.rules
         return outcome if rules == USUAL else outcome.ruled(rules)
 
-    def _tally(self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float) -> Tally:
-        """Return what became of each delivery."""
+    def _tally(self, part: list[Work], outcome: Outcome, at: float) -> tuple[Tally, Behind | None]:
+        """Return what became of each delivery, and which wait again instead, if a batch is applied in order."""
+        deliveries = [work_delivery(work) for work in part]
+        behind = Behind(self.outlets.orderings) if self._picker.in_order else None
         now = self.clock.wall()
         tally = Tally(self.policy, now, self.roll)
         told = self._pace(outcome, now)
         waiting = not outcome.fine and self.port.lanes.waiting + self.port.lanes.in_hand > 1
         for work, item in zip(part, outcome.verdicts(deliveries), strict=True):
+            if behind is not None and item.verdict is not Verdict.DELIVERED and behind.holds(work):
+                continue
             down = self.port.downtime.within(_counted_from(work, at), now)
             others = waiting or self.port.suspects.others(work_delivery(work).key)
             patience = self.outlets.orderings.patience(work_delivery(work)) if self.outlets.orderings else math.inf
             waits = Waits(down=down, told=told, last_success=self.port.last_success, others=others, patience=patience)
-            tally.add(work, item, outcome, waits)
+            trouble = tally.add(work, item, outcome, waits)
+            if behind is not None:
+                behind.learn(work, trouble)
         self._observe(tally, at, now)
-        return tally
+        return tally, behind
 
     def _settled(self, held: Held, part: Sequence[Work]) -> None:
         """Let go of what the archiver was told of: it is not to be settled again if this sender dies."""
@@ -343,8 +365,12 @@ class Sender:
             return
         now = self.clock.wall()
         tally = Tally(self.policy, now, self.roll)
+        behind = Behind(self.outlets.orderings)
         for work in left:
-            tally.sender_died(work)
+            if not behind.holds(work):
+                behind.learn(work, tally.sender_died(work))
+        left = behind.rest(left)
+        behind.put_back()
         await self.outlets.places.reserve(len(left))
         await self._tell(tally.settled(None))
 
@@ -354,16 +380,6 @@ class Sender:
         return HttpClient(
             allow_private=self.plan.allow_private, timeout=self.plan.timeout, tls=self._tls, max_body=KEPT
         )
-
-
-def _by_payload(alike: Callable[[bytes], object]) -> Callable[[Work], object]:
-    """Return what *alike* says of work; a payload that is passed over again and again is read once."""
-    kept = functools.lru_cache(maxsize=4096)(alike)
-    return lambda work: kept(work_delivery(work).payload)
-
-
-def _weigh(work: Work) -> int:
-    return len(work_delivery(work).payload)
 
 
 def _counted_from(work: Work, at: float) -> float:

@@ -112,7 +112,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         batch: deliveries in one request.
         batch_bytes: payload bytes in one request, summed.
         rate: requests a second, or None for no limit.
-        ordered_batch: promises that the items of one request are applied in order.
+        ordered_batch: promises that the items of one request are applied in order, and none behind one that failed: of
+            those with one `order_by` key, a request then holds several.
     """
 
     batch: int = 1

@@ -59,6 +59,8 @@ class Leaving:
             await self.hand_over(destination)
             await self.tree.supervisor.add(self.tree.sender(destination), before="replayer")
             await lanes.rid_of(leaves)  # the next sender begins with it
+        for name in syncs & self.tree.orderings.by_sync.keys():  # what a batch has put back
+            self._taken += self.tree.orderings.of(name).withdraw()
         self._taken += lanes.take_out(leaves)  # claims that were under way
 
     async def hand_over(self, destination: str) -> None:

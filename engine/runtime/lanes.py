@@ -155,6 +155,12 @@ class Lanes(Generic[T]):
             self._takers.unpark()
         return list(picked)
 
+    def join(self, hand: int, items: Sequence[T], *, places: int) -> None:
+        """Put *items*, which waited elsewhere, into *hand* beside what was picked; see `rejoin` for *places*."""
+        lane, picked = self._hand[hand]
+        lane.room.occupy(places)
+        picked += items
+
     def done(self, hand: int, items: Sequence[T] | None = None) -> None:
         """Let go of *items*, or of all that is in *hand*, and give their places back."""
         lane, picked = self._hand.pop(hand)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -226,6 +226,28 @@ class Turns(Generic[T]):
         self.standing += gone
         return gone
 
+    def follow(self, name: str, fits: Callable[[T], bool]) -> Freed[T] | None:
+        """Let the next behind *name* go along with it, as one of what it goes with, if it *fits*; return it.
+
+        None goes along with one that is tried again, nor with one that is not the last of its key that went.
+        """
+        line = self._live.get(name)
+        if line is None or line.delayed or line.first != name or not (line.waiting and fits(line.waiting[0].item)):
+            return None
+        return self._first_of(line)
+
+    def is_live(self, name: str) -> bool:
+        """Return whether one has gone, and has no fate that we know of."""
+        return name in self._live
+
+    def back(self, name: str, item: T) -> Freed[T] | None:
+        """Let one that had gone wait again, before all others and without a place; return the next, if that may go."""
+        line = self._live.pop(name)
+        line.busy -= 1
+        line.waiting.appendleft(Waits(name, item))
+        self.standing += 1
+        return None if line.busy else self._next(line)
+
     def forsake(self, name: str) -> tuple[list[T], int]:
         """Take out all that wait in memory behind one, and mark those parked; its end is still to be told.
 
@@ -275,14 +297,16 @@ class Turns(Generic[T]):
         line.mark = mark
         return self._next(line)
 
-    def nothing_found(self, key: str) -> None:
-        """Know that nothing is parked behind `Line.mark`, but for what the store does not have yet."""
+    def nothing_found(self, key: str) -> bool:
+        """Know that nothing is parked behind `Line.mark`; return False if the store does not have it yet."""
         line = self.wishes[key]
-        if not line.unwritten:
-            self._unpark(line, line.parked)
-            line.parking = False
-            del self.wishes[key]
-            self._next(line)
+        if line.unwritten:
+            return False
+        self._unpark(line, line.parked)
+        line.parking = False
+        del self.wishes[key]
+        self._next(line)
+        return True
 
     def written(self, key: str) -> None:
         """Know that the store has one more of those that were parked."""
@@ -305,19 +329,22 @@ class Turns(Generic[T]):
         line.delayed = False
         line.first = ""
         if line.waiting:
-            name, item = line.waiting.popleft()
-            seated = len(line.waiting) < line.seated
-            if seated:
-                line.seated -= 1
-            else:
-                self.standing -= 1
-            self._go(line, name)
-            return Freed(item, seated)
+            return self._first_of(line)
         if line.parking:
             self.wishes[line.key] = line
         else:
             del self.lines[line.key]
         return None
+
+    def _first_of(self, line: Line[T]) -> Freed[T]:
+        name, item = line.waiting.popleft()
+        seated = len(line.waiting) < line.seated
+        if seated:
+            line.seated -= 1
+        else:
+            self.standing -= 1
+        self._go(line, name)
+        return Freed(item, seated)
 
     def _go(self, line: Line[T], name: str) -> None:
         line.busy += 1

@@ -83,12 +83,12 @@ class Tally:
         self._troubles: list[Trouble] = []
         self._settles: list[Settle] = []
 
-    def add(self, work: Work, item: Item, outcome: Outcome, waits: Waits) -> None:
-        """Decide on one delivery, by the verdict of *item*."""
+    def add(self, work: Work, item: Item, outcome: Outcome, waits: Waits) -> Trouble | None:
+        """Decide on one delivery, by the verdict of *item*; return its ledger row, None if it arrived."""
         delivery = work_delivery(work)
         if item.verdict is Verdict.DELIVERED:
             self._arrived(work)
-            return
+            return None
         counts = not (waits.told and item.verdict is Verdict.RETRY)
         tried = Tried(
             attempts=delivery.attempts + counts,
@@ -103,6 +103,7 @@ class Tally:
         else:
             trouble = msgspec.structs.replace(trouble, reason=reason, due_at=self.now + due_in)
         self._put(work, trouble)
+        return trouble
 
     def too_old(self, work: Work) -> None:
         """Archive a delivery that has waited longer than anything may."""
@@ -133,13 +134,15 @@ class Tally:
         trouble = self._bare(work, reason="sync_removed", error=error)
         self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
-    def sender_died(self, work: Work) -> None:
+    def sender_died(self, work: Work) -> Trouble:
         """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
         delivery = work_delivery(work)
         attempts = delivery.attempts + 1
         trouble = self._bare(work, reason="sender_died", error="the sender died while it had this in hand")
         due_at = self.now + self.policy.delay(attempts, self.roll())
-        self._put(work, msgspec.structs.replace(trouble, attempts=attempts, due_at=due_at))
+        trouble = msgspec.structs.replace(trouble, attempts=attempts, due_at=due_at)
+        self._put(work, trouble)
+        return trouble
 
     def settled(self, attempt: Attempt | None) -> Settled:
         """Return the word to the archiver; it gives back one place for each delivery."""

@@ -11,7 +11,10 @@ from actors.ordering import Ordering, Orderings
 from engine.messages import Delivery
 from engine.plugin import Item, by_status
 from engine.runtime import turns
+from engine.runtime.bell import Bell
 from engine.store.base import Selection
+from engine.store.order import Moved
+from tests.support.deliveries import delivery
 from tests.support.grown import Engine, always, each, grow, hang, reopened, shop_plan, unbalanced
 from tests.support.order import Came, disorder
 
@@ -343,3 +346,18 @@ async def test_a_sync_without_order_pays_nothing_for_it(nursery, autojump_clock,
 
     assert status.syncs[0].delivered == 1000
     assert (asked, engine.tree.orderings.by_sync) == ([], {})
+
+
+def test_nobody_looks_again_for_what_is_parked_before_it_is_written():
+    bell = Bell()
+    ordering = Ordering("orders", lambda _sync: None, bell)
+    ordering.turns.per_key, ordering.turns.again = 0, False
+    ordering.turns.found("first", "a", 1)
+    assert ordering.turns.admit("second", "a", 2, delivery(2)) is turns.Turn.PARK
+    ordering.turns.ended("first")
+    [line] = ordering.wishes()
+    ordering.fetched(line, [], [])
+    assert not bell._event.is_set()
+    ordering.moved(Moved(parked=(("orders", "a"),)))
+
+    assert bell._event.is_set()

@@ -22,7 +22,7 @@ class EveryTurn(RuleBasedStateMachine):
         self.turns: Turns[int] = Turns(PER_KEY, IN_ALL)
         self.number = 0
         self.wanted: dict[str, deque[int]] = {key: deque() for key in "abc"}
-        self.going: dict[str, int] = {}
+        self.going: dict[str, list[int]] = {}
         self.delayed: set[str] = set()
         self.parked: dict[str, list[int]] = {key: [] for key in "abc"}
         self.unwritten: list[tuple[str, int]] = []
@@ -50,20 +50,39 @@ class EveryTurn(RuleBasedStateMachine):
     def end(self, key: str) -> None:
         if key not in self.going:
             return
-        number = self.going.pop(key)
-        self.places -= 1
-        self.delayed.discard(key)
-        freed = self.turns.ended(str(number))
+        for number in list(self.going[key]):
+            self._ends(key, number)
+
+    @rule(key=KEYS, which=st.integers(0, 3))
+    def delay(self, key: str, which: int) -> None:
+        """Of a batch, let those before one arrive, and those behind it wait again."""
+        if key not in self.going:
+            return
+        *before, number = self.going[key][: which + 1]
+        behind = self.going[key][which + 1 :]
+        for one in reversed(behind):
+            assert self.turns.back(str(one), one) is None
+            self.wanted[key].appendleft(one)
+            self.going[key].remove(one)
+            self.places -= 1
+        for one in before:
+            self._ends(key, one)
+        self.places -= self.turns.delayed(str(number))
+        self.delayed.add(key)
+
+    @rule(key=KEYS, which=st.sampled_from((0, -1)))
+    def follow(self, key: str, which: int) -> None:
+        if key not in self.going:
+            return
+        assert self.turns.follow(str(self.going[key][-1]), lambda _: False) is None
+        name = str(self.going[key][which])
+        waits = self.turns.lines[key].waiting
+        free = bool(waits) and key not in self.delayed and name == str(self.going[key][-1])
+        freed = self.turns.follow(name, lambda _: True)
+        assert (freed is not None) == free
         if freed is not None:
             self.places += not freed.seated
-            self._goes(key, freed.item)
-        assert self.turns.ended(str(number)) is None
-
-    @rule(key=KEYS)
-    def delay(self, key: str) -> None:
-        if key in self.going:
-            self.places -= self.turns.delayed(str(self.going[key]))
-            self.delayed.add(key)
+            self._goes(key, freed.item, along=True)
 
     @rule(many=st.integers(1, 3))
     def fetch(self, many: int) -> None:
@@ -98,7 +117,7 @@ class EveryTurn(RuleBasedStateMachine):
         lines = self.turns.lines.values()
         standing = sum(len(line.waiting) - line.seated for line in lines)
         assert self.turns.standing == standing
-        assert self.places == len(self.going) + sum(line.seated for line in lines)
+        assert self.places == sum(map(len, self.going.values())) + sum(line.seated for line in lines)
 
     @invariant()
     def whoever_waits_waits_for_something(self) -> None:
@@ -106,11 +125,24 @@ class EveryTurn(RuleBasedStateMachine):
             assert key in self.going or key in self.turns.wishes
             assert line.delayed == (key in self.delayed)
 
-    def _goes(self, key: str, number: int) -> None:
-        """The next of its key, and the only one."""
-        assert key not in self.going
+    def _ends(self, key: str, number: int) -> None:
+        self.going[key].remove(number)
+        if not self.going[key]:
+            del self.going[key]
+            self.delayed.discard(key)
+        self.places -= 1
+        assert self.turns.is_live(str(number))
+        freed = self.turns.ended(str(number))
+        if freed is not None:
+            self.places += not freed.seated
+            self._goes(key, freed.item)
+        assert self.turns.ended(str(number)) is None
+
+    def _goes(self, key: str, number: int, *, along: bool = False) -> None:
+        """The next of its key, and the only one that was not let go along."""
+        assert along == (key in self.going)
         assert self.wanted[key].popleft() == number
-        self.going[key] = number
+        self.going.setdefault(key, []).append(number)
 
 
 TestEveryTurn = EveryTurn.TestCase
