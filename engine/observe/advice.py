@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.messages import Stage, State, Trouble
+from engine.messages import State, Trouble
 
 NEXT = {
     "contract_violation": "mend the sender or the contract, then replay it",
@@ -30,7 +30,7 @@ NEXT = {
     "expired": "the store needed its room: retry it if it is still worth sending",
     "network": "nothing came back: it is tried again by itself; look at the address and the network",
     "timeout": "no answer came in time: it is tried again by itself; look at the destination, or raise its timeout",
-    "reply_unreadable": "it may have arrived, and is sent again with the same key: look at the response, mend the plugin",
+    "reply_unreadable": "it may have arrived, and is sent again with the same key: see the response, mend the plugin",
     "disk_full": "make room on the destination's disk; it is tried again by itself",
     "file_failed": "look at the file's folder and rights; it is tried again by itself",
 }
@@ -39,12 +39,17 @@ NEXT = {
 
 def advice(trouble: Trouble) -> str:
     """Return what to do next, in one sentence."""
-    if trouble.state is State.DISCARDED:
+    return advice_on(trouble.state, trouble.reason)
+
+
+def advice_on(state: State, reason: str) -> str:
+    """Return what to do next about all that have state and reason in common."""
+    if state is State.DISCARDED:
         return "nothing: it was discarded"
-    if found := NEXT.get(trouble.reason):
+    if found := NEXT.get(reason):
         return found
-    if trouble.state is State.RETRYING:
+    if state is State.RETRYING:
         return "wait: it is tried again by itself; or retry it at once"
-    if trouble.stage is Stage.SEND and trouble.reason.startswith("rejected_"):
+    if reason.startswith("rejected_"):  # only what was sent can be
         return "the response says why it was refused: mend the mapping and replay it, or retry it as it is"
     return "retry it as it is, replay it with today's plan, or discard it"

@@ -11,7 +11,7 @@ from actors.console.chosen import SAID, STATES, Chosen, chosen
 from actors.console.visit import Page, Visit
 from engine.errors import StoreError
 from engine.messages import Stage, State, Trouble
-from engine.observe.advice import NEXT
+from engine.observe.advice import advice_on
 from engine.runtime.http_message import Response
 from engine.store.base import Selection
 from engine.store.tallying import Tally
@@ -109,7 +109,7 @@ def _reasons(wanted: Chosen, tally: Tally) -> list[Reason]:
             reason=group.reason,
             count=group.count,
             link=wanted.address("/errors", state=str(group.state), reason=group.reason),
-            next=NEXT.get(group.reason, ""),
+            next=advice_on(group.state, group.reason),
             share=round(group.count / most * 100, 1),
         )
         for group in tally.groups
