@@ -24,24 +24,31 @@ class Former(msgspec.Struct, frozen=True, kw_only=True):
     known: dict[str, frozenset[str]] = {}
 
 
-async def former_plan(store: Store, plan: Plan, registry: Registry, beginning: Beginning) -> Former:
-    """Return what is needed of the configuration before *plan*; nothing if it is the same, or is not kept.
+async def former_plan(store: Store, plan: Plan, registry: Registry) -> Plan | None:
+    """Return the configuration before *plan*, its functions left out; None if it is the same, or is not kept.
 
-    One that cannot be compiled any more, since a plugin of it is gone, is read as the one of today.
+    So is one that cannot be compiled any more, since a plugin of it is gone: what it made is read as today's.
     """
     kept = await heads(store)
     if not kept or kept[-1].digest == plan.digest:
-        return Former()
+        return None
     stored = await revision(store, kept[-1].number)
     if stored is None:
-        return Former()
+        return None
     tables, with_functions = _without_functions(stored.tables)
     try:
         old = compile_plan(read_tables(tables, plan.loaded.folder, env=None), registry)
     except HeadraceError:
-        return Former()
+        return None
     for name in with_functions & old.sources.keys():
         old.sources[name].functions = Functions(name, [])
+    return old
+
+
+def remembered(old: Plan | None, plan: Plan, beginning: Beginning) -> Former:
+    """Return what is needed of *old* where *plan* takes over."""
+    if old is None:
+        return Former()
     eras = {
         name: [(beginning.cursor(name), former)]
         for name, former in old.sources.items()

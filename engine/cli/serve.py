@@ -146,7 +146,8 @@ async def _run(tree: Any, ended: Any, *, task_status: Any) -> None:
 
 async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitStack) -> Any:
     """Return a tree on an opened store, which *stack* closes."""
-    from engine.cli.former import former_plan  # noqa: PLC0415
+    from engine.cli.departed import archive_departed  # noqa: PLC0415
+    from engine.cli.former import former_plan, remembered  # noqa: PLC0415
     from engine.runtime.clock import SystemClock  # noqa: PLC0415
     from engine.store.base import Retention  # noqa: PLC0415
     from engine.store.opening import open_store  # noqa: PLC0415
@@ -169,8 +170,11 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
         Wish(sync=sync.name, source=sync.source, destination=sync.destination, start=sync.start, was=sync.was)
         for sync in plan.syncs.values()
     ]
+    old = await former_plan(store, plan, registry)
+    if old is not None:
+        await archive_departed(store, old, wishes, clock.wall())
     beginning = await begin(store, wishes, plan.sources.keys(), Seen(dedup.window, dedup.max), retention, clock.wall())
-    former = await former_plan(store, plan, registry, beginning)
+    former = remembered(old, plan, beginning)
     beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
     loaded, reached = plan.loaded, {name: page.high for name, page in beginning.progress.items()}
     await keep_revision(

@@ -13,7 +13,8 @@ import trio
 
 from actors.receiver.frames import Frame
 from actors.tree import Tree
-from engine.cli.former import former_plan
+from engine.cli.departed import archive_departed
+from engine.cli.former import former_plan, remembered
 from engine.config.load import load
 from engine.messages import Delivery, State, Trouble
 from engine.observe.balance import equations
@@ -326,9 +327,12 @@ async def grow(
     for each in plan.destinations.values():
         if isinstance(each.destination, Desk):
             each.destination.begin(trio.current_time())
+    old = await former_plan(opened, plan, REGISTRY) if remember else None
+    if old is not None:
+        await archive_departed(opened, old, wishes, clock.wall())
     beginning = await begin(opened, wishes, plan.sources.keys(), Seen(86_400.0, 10_000), Retention(), clock.wall())
     if remember:
-        former = await former_plan(opened, plan, REGISTRY, beginning)
+        former = remembered(old, plan, beginning)
         beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
         reached = {name: page.high for name, page in beginning.progress.items()}
         kept = plan.loaded
