@@ -72,7 +72,7 @@ class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One sync.
 
     Attributes:
-        state: running, paused, disabled, restarting, down; "" when no engine runs.
+        state: running, paused, disabled, restarting, down; when no engine runs, paused, disabled or "".
         lag: positions that its router is behind what passed.
         open: deliveries on their way, whose fate is not known.
         filtered: by reason.
@@ -112,8 +112,8 @@ class DestinationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One destination.
 
     Attributes:
-        state: closed (all is well), open, half_open, attention, paused, disabled, restarting, down; "" when no engine
-            runs.
+        state: closed (all is well), open, half_open, attention, paused, disabled, restarting, down; when no engine
+            runs, paused, disabled or "".
         reason: why it is not well.
         waiting: deliveries in its lanes.
         in_flight: deliveries in its requests.

@@ -15,6 +15,7 @@ from engine.errors import StoreError
 from engine.messages import Attempt, Logged, Trouble
 from engine.store.base import Cursor, Progress, Selection, Usage, Waiting
 from engine.store.history import Facts
+from engine.store.order import Remains
 from engine.store.room import free_bytes
 from engine.store.sqlite import connect, history, migrations, queries
 from engine.violated import Violated, Wanted
@@ -103,6 +104,10 @@ class Reader:
     def waiting(self) -> dict[str, Waiting]:
         """Count each sync's retrying rows, as `Ledger.waiting`."""
         return self._ask(queries.waiting)
+
+    def turns(self) -> Sequence[Remains]:
+        """Return what waits in the ledger and has a turn, as `Queue.turns`."""
+        return self._ask(queries.turns)
 
     def cursors(self) -> tuple[Cursor, ...]:
         """Return every source's cursor."""

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import trio
 
 from engine.cli.status import _told
-from engine.messages import State
+from engine.messages import NEVER, State
 from engine.observe.status import DestinationStatus
 from engine.store.base import Change, Cursor
 from engine.store.opening import open_store
-from tests.support.stores import Disk, OpenedStore, changed, progress, trouble
+from engine.store.start import Paused, keep_paused
+from engine.store.switched import Named, keep_switches
+from tests.support.stores import NOW, Disk, OpenedStore, changed, progress, trouble
 
 COUNTS = {
     ("source:shop", "passed"): 5,
@@ -63,7 +66,8 @@ def stopped(shop, tmp_path):
     trio.run(fill)
 
 
-def test_without_an_engine_status_is_what_the_store_has(headrace, stopped):
+def test_without_an_engine_status_is_what_the_store_has(headrace, stopped, monkeypatch):
+    monkeypatch.setattr("engine.cli.status.time", SimpleNamespace(time=lambda: NOW))
     said = headrace("status")
 
     assert (said.code, said.err) == (0, "")
@@ -74,11 +78,33 @@ def test_without_an_engine_status_is_what_the_store_has(headrace, stopped):
         "shop    -           5        1       0    0",
         "",
         "sync                state  delivered  filtered  archived  pending  lag  oldest  drains in  last delivery",
-        "orders: shop → crm  -              1         1         1        2    0       -          -              -",
+        "orders: shop → crm  -              1         1         1        2    0   1.0 m          -              -",
         "",
         "destination  type     state  waiting  in flight",
-        "crm          webhook  -            0          0",
+        "crm          webhook  -            0          0    2 held, the oldest for 1.0 m of 3.0 d",
     ]
+
+
+def test_without_an_engine_status_tells_what_is_held_back_and_parked(headrace, stopped, tmp_path):
+    async def hold() -> None:
+        store = await open_store("sqlite", tmp_path / "data")
+        waits = [changed(trouble(number), turn="ab", due_at=NEVER, reason="parked") for number in (5, 6)]
+        await store.commit(Change(troubles=(changed(trouble(4, key="head"), turn="ab"), *waits)))
+        await keep_paused(store, Paused(syncs=("orders",)))
+        await keep_switches(store.meta, Named(destinations=("crm",)))
+        await store.aclose()
+
+    trio.run(hold)
+    told = headrace("status").out.splitlines()
+    (sync,) = (found := json.loads(headrace("status", "--json").out))["syncs"]
+    (crm,) = found["destinations"]
+
+    assert (sync["state"], sync["order"]["parked"], sync["order"]["keys"]) == ("paused", 2, 1)
+    assert (crm["state"], crm["held"], crm["max_age"]) == ("disabled", 5, 72 * 3600.0)
+    assert told[7].startswith(
+        "orders: 1 keys on their way, 0 deliveries stand behind a retry, 2 are parked; 0 had no key"
+    )
+    assert told[8].endswith("(key ab)")
 
 
 def test_a_mistake_in_the_configuration_keeps_nobody_from_looking(headrace, stopped, tmp_path):
@@ -160,7 +186,7 @@ def test_errors_for_a_person_are_two_lines_each(headrace, stopped):
     said = headrace("errors", "list", "--state", "archived")
 
     first, second = said.out.splitlines()
-    assert first.endswith("  archived  send/rejected_400, 1 attempts  orders → crm  m3")
+    assert first.endswith("  archived  send/rejected_400, 1 attempt  orders → crm  m3")
     assert second == "    2023-11-14T22:13:03.250Z  the server said 500; it will be tried again"
 
 
@@ -185,3 +211,26 @@ def test_no_errors_are_told_too(headrace, stopped):
 )
 def test_a_destination_says_why_it_is_not_well_what_it_holds_and_for_how_long(facts, told):
     assert _told(DestinationStatus(name="crm", max_age=259_200.0, **facts)) == told
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["orders"], NOBODY),
+        (["crm"], NOBODY),
+        (["sync", "orders"], NOBODY),
+        (["destination", "crm"], NOBODY),
+        (["order"], "no sync and no destination 'order'\n    did you mean 'orders'?\n"),
+        (["sync"], "no sync and no destination 'sync'\n    one of: crm, orders\n"),
+        (["both"], "'both' is a sync and a destination\n    say sync both or destination both\n"),
+        (["source", "shop"], "'source' is no kind of thing\n    say a name, or sync or destination and a name\n"),
+    ],
+)
+@pytest.mark.parametrize("command", ["pause", "resume", "disable", "enable"])
+def test_what_is_held_back_is_called_by_its_name(headrace, stopped, tmp_path, command, argv, told):
+    if argv == ["both"]:
+        file = tmp_path / "config.toml"
+        both = '[destinations.both]\ntype = "log"\n[syncs.both]\nsource = "shop"\ndestination = "both"\n'
+        file.write_text(f"{file.read_text()}\n{both}")
+
+    assert headrace(command, *argv) == (1, "", told)
