@@ -71,6 +71,12 @@ def read_places(file: Path, *, secrets: bool = False) -> Loaded:
     return loaded
 
 
+def names_of(loaded: Loaded, part: str) -> list[str]:
+    """Return what stands in a *part* of a configuration, ``syncs`` for example, be it right or wrong."""
+    table = loaded.tables.get(part)
+    return list(table) if isinstance(table, dict) else []
+
+
 def _env(*, secrets: bool) -> Mapping[str, str] | None:
     return os.environ if secrets else None
 
@@ -91,8 +97,8 @@ def warn(text: str) -> None:
 
 
 def counted(count: int, word: str) -> str:
-    """Return ``1 case`` or ``2 cases``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    """Return ``1 case`` or ``2,000 cases``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def iso(at: float) -> str:

@@ -186,8 +186,8 @@ def _all_changed(
     if not agreed(f"{change} them?", yes=yes):
         return USAGE
     done = _change(config, change, wanted, ids)
-    said = "go out again" if change == "retry" else "are discarded"
-    say(f"{done:,} {said}")
+    said = {"retry": ("goes out again", "go out again"), "discard": ("is discarded", "are discarded")}[change]
+    say(f"{done:,} {said[done != 1]}")
     if done < len(ids):
         hint = "have no payload to send again: headrace replay" if change == "retry" else "had ended before"
         say(f"{len(ids) - done:,} {hint}")
@@ -230,7 +230,7 @@ def _pages(ids: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 def _line(trouble: Trouble) -> str:
     where = f"{trouble.sync} → {trouble.destination}" if trouble.sync else f"source {trouble.source}"
-    tried = f", {trouble.attempts} attempts" if trouble.attempts else ""
+    tried = f", {counted(trouble.attempts, 'attempt')}" if trouble.attempts else ""
     head = f"{trouble.id}  {trouble.state:9} {trouble.stage}/{trouble.reason}{tried}  {where}  {trouble.message_id}"
     why = trouble.error.splitlines()
     return f"{head}\n    {iso(trouble.last_at)}  {why[0] if why else ''}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from cyclopts import App, Parameter
 
-from engine.cli.common import DEFAULT, STDIN, AsJson, ConfigFile, read_plan, say, say_json
+from engine.cli.common import DEFAULT, STDIN, AsJson, ConfigFile, read_plan, say, say_json, warn
 from engine.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -47,7 +47,11 @@ def put(app: App, house: House) -> None:
         from engine.plan.telling import as_text  # noqa: PLC0415
 
         plan, _ = read_plan(config, house, secrets=False)
-        told = explained(plan, read_event(event), source=source or None, at=time.time())
+        given = read_event(event)
+        if "event" in given and "type" not in given:
+            warn("the event has no type: explained as POST /v1/track takes it, which adds type = track")
+            given = {"type": "track", **given}
+        told = explained(plan, given, source=source or None, at=time.time())
         if json:
             say_json(told)
         else:

@@ -45,7 +45,7 @@ def show(made: Reloaded) -> None:
     if made.refused:
         warn(made.refused)
         return
-    for change in made.changes or ("nothing is changed",):
+    for change in made.changes or ("nothing is changed: the engine has this configuration already",):
         say(change)
     for key in made.restart:
         say(f"{key} takes effect at the next start")

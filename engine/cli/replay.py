@@ -190,6 +190,9 @@ def _replayed(config: Path, house: House, wish: Wish, manner: Manner) -> int:
     sent = sum(one.sent for one in found.became.values())
     if manner.dry_run or not _anything(found):
         return 0
+    if not manner.yes and not any(one.sent or one.filtered for one in found.became.values()):
+        say("nothing would be sent: all of it fails again; headrace errors list says why, mend that first")
+        return 0
     if not agreed(f"replay {counted(sent, 'delivery') if sent == 1 else f'{sent:,} deliveries'}?", yes=manner.yes):
         return USAGE
     begun = changed(

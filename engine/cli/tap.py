@@ -8,7 +8,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from engine.cli.asking import ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, iso, read_places, say, say_json, warn
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, iso, names_of, read_places, say, say_json, warn
 from engine.errors import HeadraceError, LangError, did_you_mean, one_of
 from engine.lang.filters import compile_filter
 from engine.observe.shown import Page, Seen
@@ -86,8 +86,9 @@ def _compiled(text: str) -> Callable[[dict[str, object]], bool]:
 
 def _path(file: Path, name: str) -> str:
     """Return where the control endpoint has *name*."""
-    config = read_places(file).config
-    kinds = [kind for kind, known in (("sources", config.sources), ("syncs", config.syncs)) if name in known]
+    loaded = read_places(file)
+    sources, syncs = names_of(loaded, "sources"), names_of(loaded, "syncs")
+    kinds = [kind for kind, known in (("sources", sources), ("syncs", syncs)) if name in known]
     if len(kinds) == 1:
         return f"/{kinds[0]}/{quote(name, safe='')}/tap"
     kind, _, rest = name.partition(":")
@@ -95,7 +96,7 @@ def _path(file: Path, name: str) -> str:
         return f"/{kind}s/{quote(rest, safe='')}/tap"
     if kinds:
         raise HeadraceError(f"'{name}' is a source and a sync\n    say source:{name} or sync:{name}")
-    known = [*config.sources, *config.syncs]
+    known = [*sources, *syncs]
     raise HeadraceError(f"no source and no sync '{name}'\n    {did_you_mean(name, known) or one_of(known)}")
 
 

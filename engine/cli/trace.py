@@ -167,8 +167,8 @@ def _decision(one: Decided, message_id: str) -> list[str]:
     today = "  (by today's plan: that of the day is forgotten)" if one.by_today else ""
     entry = f"  headrace errors show {one.entry}" if one.entry else ""
     lines = [f"    {one.sync}{to}: {one.fate}{why}{other}{today}{entry}"]
-    lines += [
-        f"        {iso(each.at)}  {each.seconds * 1000:.1f} ms  {each.status or '-'}  {each.error}".rstrip()
-        for each in one.attempts
-    ]
+    for each in one.attempts:
+        first, *more = each.error.splitlines() or [""]
+        lines.append(f"        {iso(each.at)}  {each.seconds * 1000:.1f} ms  {each.status or '-'}  {first}".rstrip())
+        lines += [f"        {line}" for line in more]
     return lines

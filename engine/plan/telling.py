@@ -34,7 +34,8 @@ def as_text(explained: Explained) -> str:
 def _headline(explained: Explained) -> str:
     event = explained.event
     name = event.get("event")
-    called = f"{event.get('type')} '{name}'" if name else str(event.get("type"))
+    kind = event.get("type") or "an event without a type"
+    called = f"{kind} '{name}'" if name else str(kind)
     return f"{called} by source {explained.source}"
 
 

@@ -148,8 +148,8 @@ def test_a_list_is_narrowed(headrace, stopped, filters, ids):
             "5 entries to retry\n4 go out again\n1 have no payload to send again: headrace replay\n",
             dict.fromkeys((1, 3, 4, 6), "retrying"),
         ),
-        (["discard", "--reason", "rejected_400", "-y"], "1 entry to discard\n1 are discarded\n", {3: "discarded"}),
-        (["discard", trouble(2).id, "-y"], "1 entry to discard\n1 are discarded\n", {2: "discarded"}),
+        (["discard", "--reason", "rejected_400", "-y"], "1 entry to discard\n1 is discarded\n", {3: "discarded"}),
+        (["discard", trouble(2).id, "-y"], "1 entry to discard\n1 is discarded\n", {2: "discarded"}),
     ],
 )
 def test_a_stopped_engine_s_store_is_changed(headrace, stopped, tmp_path, argv, said, after):

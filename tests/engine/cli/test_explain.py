@@ -103,3 +103,23 @@ def test_a_source_that_is_not_there_is_told(headrace, shop, order):
         "",
         "no source 'shap': did you mean 'shop'?\n",
     )
+
+
+def test_an_event_without_a_type_is_taken_as_track_takes_it(headrace, shop, order):
+    whole = headrace("explain", "order.json", "--json")
+    order.write_text(json.dumps({key: value for key, value in ORDER.items() if key != "type"}))
+
+    said = headrace("explain", "order.json", "--json")
+
+    assert said.err == "the event has no type: explained as POST /v1/track takes it, which adds type = track\n"
+    assert [walk["payload"] for walk in json.loads(said.out)["syncs"]] == [
+        walk["payload"] for walk in json.loads(whole.out)["syncs"]
+    ]
+
+
+def test_what_has_neither_type_nor_name_is_refused_in_words(headrace, shop, order):
+    order.write_text('{"userId": "u1"}')
+
+    assert headrace("explain", "order.json").out.startswith(
+        "an event without a type by source shop\ndoor: refused, type_missing: the event has no 'type'\n"
+    )
