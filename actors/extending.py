@@ -107,10 +107,10 @@ class Extender:
         if over not in {"", trial.over}:
             raise HeadraceError("nothing was written: config.toml is other than before; look at the preview again")
         aside = self._tree.reloader.aside
-        before = await aside(self._write, draft)
+        before, fresh = await aside(self._write, draft)
         reloaded = await self._tree.reloader.reload()
         if reloaded.refused:
-            await aside(keep, self.config, before, {})
+            await aside(self._take_back, before, fresh)
             raise HeadraceError(f"config.toml is as before: {reloaded.refused}")
         return reloaded
 
@@ -123,11 +123,17 @@ class Extender:
         over = hashlib.sha256(text.encode()).hexdigest()
         return Trial(added=added(text, clean), files=tuple(away.files), plan=plan, over=over)
 
-    def _write(self, draft: Draft) -> str:
-        """Write a draft; return what config.toml was before."""
+    def _write(self, draft: Draft) -> tuple[str, list[Path]]:
+        """Write a draft; return what config.toml was before, and which files were not there."""
         text, away = self._text(), self._away(draft)
+        fresh = [path for path in (self.config.parent / each for each in away.files) if not path.exists()]
         keep(self.config, written(text, msgspec.structs.replace(draft, settings=away.settings)), away.files)
-        return text
+        return text, fresh
+
+    def _take_back(self, text: str, fresh: list[Path]) -> None:
+        keep(self.config, text, {})
+        for path in fresh:
+            path.unlink(missing_ok=True)
 
     def _away(self, draft: Draft) -> PutAway:
         if draft.destination in self._tree.plan.config.destinations:
@@ -142,4 +148,3 @@ class Extender:
             return HEAD
         except (OSError, UnicodeDecodeError) as error:
             raise HeadraceError(f"{self.config} cannot be read: {error}") from None
-

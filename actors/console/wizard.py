@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -25,6 +26,7 @@ ROWS: Final = 60
 BLANK: Final = 2
 """Empty lines at the end of a mapping, for more."""
 
+_NAMED: Final = re.compile(r"missing key '(\w+)'|(\w+): ")
 Wrong = dict[str, str]
 """What is wrong, by the field it is shown at; "" for the page."""
 
@@ -184,27 +186,33 @@ def placed(problems: Sequence[Problem], made: Addition) -> Wrong:
     """Return *problems* by the field that each belongs to."""
     wrong: dict[str, list[str]] = {}
     for problem in problems:
-        said = f"{problem.what}\n{problem.hint}" if problem.hint else problem.what
-        field = _field(problem.where, made)
+        field, what = _field(problem, made)
+        said = f"{what}\n{problem.hint.strip()}" if problem.hint else what
         wrong.setdefault(field, []).append(said if field else str(problem))
     return {field: "\n".join(texts) for field, texts in wrong.items()}
 
 
-def _field(where: str, made: Addition) -> str:
-    settings = join("destinations", made.destination)
-    if where.startswith(settings):
-        rest = where.removeprefix(settings).lstrip(".")
-        return f"set-{rest.partition('.')[0].partition('[')[0]}" if rest else ""
+def _field(problem: Problem, made: Addition) -> tuple[str, str]:
+    """Return where *problem* is shown, and what is wrong there."""
+    rest = _below(problem.where, join("destinations", made.destination))
+    if rest is not None:
+        named = _NAMED.match(problem.what) if not rest else None  # what a plugin finds, it says of its own key
+        key = rest.lstrip(".").partition(".")[0].partition("[")[0] or (named and (named[1] or named[2]))
+        return (f"set-{key}" if key else ""), (problem.what[named.end() :] if named and named[2] else problem.what)
     for at, kind in enumerate(made.event_types):
         one = join(f"{join('syncs', made.sync)}.event_types", at)
-        for target in kind.mapping:
-            if where.startswith(join(f"{one}.mapping", target)):
-                return f"value-{at}-{target}"
-        if where.startswith(f"{one}.filter"):
-            return f"filter-{at}"
-        if where.startswith(one):
-            return f"kind-{at}"
-    return ""
+        rest = _below(problem.where, one)
+        if rest is None:
+            continue
+        targets = (f"value-{at}-{each}" for each in kind.mapping if _below(rest, join(".mapping", each)) is not None)
+        return next(targets, f"filter-{at}" if _below(rest, ".filter") == "" else f"kind-{at}"), problem.what
+    return "", problem.what
+
+
+def _below(where: str, above: str) -> str | None:
+    """Return what follows *above* in the path *where*, or None if it is not there."""
+    rest = where.removeprefix(above)
+    return rest if where.startswith(above) and rest[:1] in {"", ".", "["} else None
 
 
 def worth_showing(asked: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:

@@ -12,7 +12,7 @@ from msgspec import inspect as types
 
 from engine.config.describe import docs
 from engine.config.draft import DraftType
-from engine.config.wording import arms, choices
+from engine.config.wording import arms, choices, example
 from engine.lang.envelope import CALLS
 from engine.plan.setup import hides
 from engine.plugin import EventType, Secret
@@ -32,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         help: what it means, in a sentence or two.
         kind: ``other`` is what only a person who writes TOML can say.
         default: as config.toml would have it; UNSET if it must be given.
+        example: how a person who writes TOML would say it, with … for what only they know.
         hides: whether it is a secret, or has one in it, so that it is never shown again.
     """
 
@@ -42,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     choices: tuple[Any, ...] = ()
     hides: bool = False
+    example: str = ""
 
 
 def form(settings: type[Any]) -> list[Asked]:
@@ -69,7 +71,17 @@ def _asked(field: types.Field, meaning: str) -> Asked:
         default=default,
         choices=picks,
         hides=hides(field.type),
+        example=_example(info) if kind == "other" else "",
     )
+
+
+def _example(info: types.Type) -> str:
+    """Return how a table or an array is written."""
+    if isinstance(info, types.StructType):
+        return "{ " + ", ".join(f"{field.encode_name} = {example(field.type)}" for field in info.fields) + " }"
+    if isinstance(info, types.DictType):
+        return f"{{ Name = {example(info.value_type)} }}"
+    return example(info)
 
 
 def _kind(info: types.Type) -> tuple[Kind, tuple[Any, ...]]:

@@ -80,6 +80,7 @@ def facts(status: Status, samples: Sequence[Sample]) -> dict[str, Any]:
     for sync in status.syncs:
         texts |= {f"sync:{sync.name}:{key}": text for key, text in _sync_texts(sync).items()}
         tones[f"sync:{sync.name}:state"] = words.tone(sync.state)
+        tones[f"sync:{sync.name}:news"] = words.GOOD if sync.delivered else words.HELD
     for source in status.sources:
         texts |= {f"source:{source.name}:{key}": text for key, text in _source_texts(source).items()}
         tones[f"source:{source.name}:state"] = words.tone(source.state)
