@@ -8,21 +8,21 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from bench import backlog, isolation, pipeline, soak
+from bench import backlog, console, isolation, pipeline, soak
 
-NAMES = ("pipeline", "backlog", "functions", "hop", "ingest", "isolation", "language", "soak", "store")
+NAMES = ("pipeline", "backlog", "console", "functions", "hop", "ingest", "isolation", "language", "soak", "store")
 
 
 def main() -> int:
     """Run one bench; 0 when it ran, whatever the figures."""
     parser = argparse.ArgumentParser(prog="headrace bench", description=__doc__)
     parser.add_argument("name", choices=NAMES)
-    rate = "events a second offered (soak: half of the most it finds; pipeline: 1000, backlog, isolation: 500)"
+    rate = "events a second offered (soak: half of the most it finds; pipeline: 1000, console: 2000, others: 500)"
     parser.add_argument("--rate", type=float, default=0.0, help=rate)
     parser.add_argument("--minutes", type=float, default=30, help="how long (soak)")
-    turns = "seconds each turn is measured (pipeline, backlog, isolation)"
+    turns = "seconds each turn is measured (pipeline, console, backlog, isolation)"
     parser.add_argument("--seconds", type=float, default=10, help=turns)
-    parser.add_argument("--pairs", type=int, default=0, help="pairs of turns (pipeline: 3, isolation: 5)")
+    parser.add_argument("--pairs", type=int, default=0, help="pairs of turns (pipeline: 3, console, isolation: 5)")
     parser.add_argument("--events", type=int, default=1_000_000, help="held for a dead destination (backlog)")
     parser.add_argument("--no-max", action="store_true", help="leave out the highest sustained rate (pipeline)")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -43,6 +43,11 @@ def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
         short = {"rate": 200.0, "minutes": 0.1, "slot": 1.0} if wish.smoke else {}
         result = soak.soak(**{"rate": wish.rate, "minutes": wish.minutes, "tell": _tell} | short)
         return result, soak.table(result)
+    if wish.name == "console":
+        short = {"rate": 200.0, "seconds": 1.0, "pairs": 1} if wish.smoke else {}
+        usual = {"rate": wish.rate or console.RATE, "seconds": wish.seconds, "pairs": wish.pairs or console.ROUNDS}
+        result = console.console(**{**usual, "tell": _tell} | short)
+        return result, console.table(result)
     if wish.name == "isolation":
         short = {"rate": 200.0, "seconds": 1.0, "pairs": 1} if wish.smoke else {}
         usual = {"rate": wish.rate or 500.0, "seconds": wish.seconds, "pairs": wish.pairs or isolation.PAIRS}

@@ -146,7 +146,7 @@ def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str
             argv = ["-m", "engine", "run", "-c", "config.toml"]
         with running(*argv, cwd=cwd) as child:
             before = child.cpu()
-            figures = generate(
+            generated = generate(
                 port=child.port,
                 path="/v1/stream",
                 key=KEY,
@@ -157,10 +157,11 @@ def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str
             cpu = child.cpu() - before
             child.stop()
         arrived = json.loads(sink.stop())
-    return _figures(figures, arrived, cpu, seconds)
+    return figures(generated, arrived, cpu, seconds)
 
 
-def _figures(generated: dict[str, Any], arrived: dict[str, Any], cpu: float, seconds: float) -> dict[str, Any]:
+def figures(generated: dict[str, Any], arrived: dict[str, Any], cpu: float, seconds: float) -> dict[str, Any]:
+    """Return what a turn came to: latencies in milliseconds, without the warm-up."""
     first = min(at for _, at in generated["acks"])
     begin = first + int(WARM_UP * 1e9)
     end = begin + int(seconds * 1e9)
@@ -191,13 +192,13 @@ def judged_turn(subject: str, *, rate: float, seconds: float, folder: Path) -> d
     """Run a turn, again if it is void; the last one is returned, void or not."""
     for _ in range(TRIES):
         before = stolen()
-        figures = turn(subject, rate=rate, seconds=seconds, folder=folder)
+        found = turn(subject, rate=rate, seconds=seconds, folder=folder)
         after = stolen()
-        figures["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
-        figures["void"] = figures["late_ms"] > LATE or figures["stolen"] > STOLEN
-        if not figures["void"]:
+        found["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
+        found["void"] = found["late_ms"] > LATE or found["stolen"] > STOLEN
+        if not found["void"]:
             break
-    return figures
+    return found
 
 
 def sustained(subject: str, *, rate: float, seconds: float, folder: Path, tell: Any) -> dict[str, Any]:
