@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from engine.config import schema
 from engine.config.lines import join
@@ -34,6 +36,7 @@ def lint(loaded: Loaded, kinds: Mapping[str, Kind], contracts: Mapping[str, Cont
     config = loaded.config
     lint_alerts(config.alerts, problems)
     _lint_reach(config, problems)
+    _lint_private(loaded, problems)
     for name, table in config.syncs.items():
         where = join("syncs", name)
         _lint_order(where, table, problems)
@@ -56,6 +59,27 @@ def _lint_reach(config: schema.Config, problems: Problems) -> None:
                 "no event type without a filter: events that none of them takes are filtered",
                 'if that is not what you want, add a last one with type = "custom" and no filter',
             )
+
+
+def _lint_private(loaded: Loaded, problems: Problems) -> None:
+    """Note destinations at a private address that may not reach it, as far as no name server is asked."""
+    for name, table in loaded.config.destinations.items():
+        url = loaded.tables["destinations"][name].get("url")
+        if not table.allow_private and isinstance(url, str) and (host := _private(url)):
+            problems.warn(
+                f"{join('destinations', name)}.url",
+                f"{host} is not a public address, and nothing will be sent to it",
+                "set allow_private = true on this destination if it is meant to reach it",
+            )
+
+
+def _private(url: str) -> str:
+    """Return the host of *url* if it can be seen that it is not a public one, or ""."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host if host == "localhost" or ipaddress.ip_address(host).is_private else ""
+    except ValueError:
+        return ""  # a name, or what the plugin refuses
 
 
 def _filters(table: schema.Sync) -> list[str]:

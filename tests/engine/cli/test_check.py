@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 WARNING = """\
 config.toml: 1 warning
@@ -73,3 +75,18 @@ def test_it_starts_without_loop_network_database_and_log(shop):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "10.1.2.3", "192.168.0.5", "169.254.169.254"])
+def test_a_destination_that_may_not_be_reached_is_noted(headrace, shop, host):
+    text = shop.read_text()
+    shop.write_text(text.replace("https://crm.example/", f"http://{host}:9000/"))
+    noted = (
+        f"  config.toml:7: destinations.crm.url: {host.strip('[]')} is not a public address, "
+        "and nothing will be sent to it\n"
+        "      set allow_private = true on this destination if it is meant to reach it\n"
+    )
+
+    assert noted in headrace("check").out + headrace("check").err
+    shop.write_text(shop.read_text().replace("bearer = ", "allow_private = true\nbearer = "))
+    assert noted not in headrace("check").out + headrace("check").err
