@@ -1,4 +1,4 @@
-"""What syncs that are gone had on its way when the engine last ended: made again by their own plan, and archived."""
+"""What syncs that are gone had on its way when the engine last ended: made again by their plan, and archived."""
 
 from __future__ import annotations
 

@@ -68,6 +68,8 @@ class Hand:
             Died: its process ended.
             Unusable: it cannot be loaded.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self.kill()  # it ended while nothing was asked of it: no event is to blame
         if self._stream is None:
             self._process, self._stream = await self._started()
 

@@ -269,6 +269,8 @@ class Engine:
 
     def _at_rest(self, status: Status) -> bool:
         on_the_way = any(sync.lag or sync.pending or sync.open for sync in status.syncs)
+        told = self.tree.reports.statistics()
+        on_the_way = on_the_way or bool(told.waiting or told.in_hand)  # the archiver folds them after a while
         return not (on_the_way or any(source.lag for source in status.sources) or self.tree.books.changed)
 
     async def archived(self) -> list[Trouble]:

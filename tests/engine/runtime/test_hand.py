@@ -122,6 +122,16 @@ async def test_one_that_ends_its_process_is_told_and_begun_anew(desk: Desk, body
     assert await asked(hand) == []
 
 
+async def test_one_whose_process_ended_between_two_calls_is_begun_anew(desk: Desk) -> None:
+    hand = desk.hand("return ['fine']")
+    await asked(hand)
+    assert hand._process
+    hand._process.kill()
+    await trio.to_thread.run_sync(hand._process.wait)
+
+    assert await asked(hand) == ["fine"]
+
+
 async def test_one_that_eats_memory_fails_alone(desk: Desk) -> None:
     hand = desk.hand("return [len('x' * (1 << 30))] if events else ['fine']")
 

@@ -1,0 +1,120 @@
+"""A saved function file takes effect by a reload, and by nothing else; a broken one leaves the function as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine.client import connect
+from tests.support.engine import LOOK, Running
+from tests.support.sink import Sink
+
+CONFIG = """
+functions = ["f"]
+[functions.f]
+file = "{file}"
+isolation = "{isolation}"
+[destinations.crm]
+type = "webhook"
+url = "http://127.0.0.1:{port}/in"
+allow_private = true
+[syncs.orders]
+source = "shop"
+destination = "crm"
+[[syncs.orders.event_types]]
+mapping = {{ n = "properties.n" }}
+"""
+PYTHON = """
+def transform_events(events):
+    return [{{**event, "properties": {{"n": event["properties"]["n"] + {more}}}}} for event in events]
+"""
+SCRIPT = """
+function transformEvents(events) {{
+    return events.map((event) => ({{ ...event, properties: {{ n: event.properties.n + {more} }} }}));
+}}
+"""
+KINDS = [("f.py", PYTHON, "process"), ("f.js", SCRIPT, "process"), ("f.py", PYTHON, "inline")]
+BROKEN = {"f.py": "def transform_events(events):\n    return [oops", "f.js": "function transformEvents(events) {"}
+
+
+class World:
+    """Events go in one by one, each when what came of the last has arrived."""
+
+    def __init__(self, engine: Running, sink: Sink) -> None:
+        self.engine = engine
+        self.sink = sink
+        self._sent = 0
+
+    async def more(self) -> int:
+        """Return what the function adds to the next event's number."""
+        self._sent += 1
+        before = set(self.sink.taken)
+        async with connect(self.engine.url, "key") as client:
+            await client.track("u1", "Seen", {"n": self._sent})
+            await client.flush()
+        with trio.fail_after(30):
+            await self.sink.took(len(before) + 1)
+        [came] = self.sink.taken - before
+        return came - self._sent
+
+    async def until(self, more: int) -> None:
+        """Return when the function adds *more*."""
+        with trio.fail_after(60):
+            while await self.more() != more:
+                await trio.sleep(LOOK)
+
+    async def refused(self, file: str) -> None:
+        """Return when the engine has found by itself that *file* is wrong."""
+        with trio.fail_after(60):
+            while file not in (await self.engine.status()).problems:
+                await trio.sleep(LOOK)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that *pid* has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
+
+
+async def kill_children(pid: int) -> None:
+    """Kill the processes that *pid* has started; return when they have ended."""
+    for child in children(pid):
+        watched = os.pidfd_open(child)
+        signal.pidfd_send_signal(watched, signal.SIGKILL)
+        with trio.fail_after(20):
+            await trio.lowlevel.wait_readable(watched)
+        os.close(watched)
+
+
+@pytest.mark.parametrize(("file", "text", "isolation"), KINDS)
+async def test_an_edit_takes_effect_by_watch_and_a_broken_one_never(
+    tmp_path: Path, sink: Sink, file: str, text: str, isolation: str
+) -> None:
+    (tmp_path / file).write_text(text.format(more=100))
+    engine = Running(tmp_path, CONFIG.format(file=file, isolation=isolation, port=sink.port))
+    await engine.start()
+    try:
+        world = World(engine, sink)
+        assert await world.more() == 100
+        (tmp_path / file).write_text(text.format(more=200))
+        await world.until(200)
+
+        (tmp_path / file).write_text(BROKEN[file])
+        await world.refused(file)
+        assert await world.more() == 200
+        await kill_children(engine.child.pid)
+        assert [await world.more() for _ in range(3)] == [200, 200, 200]
+
+        (tmp_path / file).write_text(text.format(more=300))
+        await world.until(300)
+    finally:
+        engine.kill()
