@@ -21,7 +21,7 @@ STEPS: Final = ("source", "destination", "settings", "events", "mapping", "previ
 """In the order in which they are taken; ``settings`` only for a destination that is new."""
 TYPES: Final = 50
 """Event types of one sync, here."""
-ROWS: Final = 60
+LINES: Final = 60
 """Fields of one mapping, here."""
 BLANK: Final = 2
 """Empty lines at the end of a mapping, for more."""
@@ -94,12 +94,12 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a mapping.
 
     Attributes:
-        target: the field of the payload; "" for one that is not named yet.
+        key: the field of the payload; "" for one that is not named yet.
         value: as it is typed.
         label, help, required: what the destination says of a field that it knows.
     """
 
-    target: str = ""
+    key: str = ""
     value: str = ""
     label: str = ""
     help: str = ""
@@ -124,16 +124,16 @@ def lines(kind: DraftType, known: EventType | None, write: Any) -> list[Line]:
         write: returns a value as TOML.
     """
 
-    def typed(target: str) -> str:
-        value = kind.mapping.get(target, "")
+    def typed(key: str) -> str:
+        value = kind.mapping.get(key, "")
         return value if isinstance(value, str) else write(value)
 
     fields = known.fields if known else {}
     made = [
-        Line(target=name, value=typed(name), label=field.label, help=field.help, required=field.required)
+        Line(key=name, value=typed(name), label=field.label, help=field.help, required=field.required)
         for name, field in fields.items()
     ]
-    made += [Line(target=name, value=typed(name)) for name in kind.mapping if name not in fields]
+    made += [Line(key=name, value=typed(name)) for name in kind.mapping if name not in fields]
     return made + ([Line()] * BLANK if known is None or known.open else [])
 
 
@@ -161,17 +161,17 @@ def kinds_of(fields: Mapping[str, str]) -> tuple[tuple[DraftType, ...], Wrong]:
 def _mapping(fields: Mapping[str, str], at: int, place: int) -> tuple[dict[str, Any], Wrong]:
     mapping: dict[str, Any] = {}
     wrong: Wrong = {}
-    for row in range(ROWS):
-        target, text = (fields.get(f"{what}-{at}-{row}", "").strip() for what in ("target", "value"))
-        if text and not target:
+    for line in range(LINES):
+        key, text = (fields.get(f"{what}-{at}-{line}", "").strip() for what in ("key", "value"))
+        if text and not key:
             wrong[f"kind-{place}"] = f"say which field of the payload {text} goes to"
-        if not text or not target:
+        if not text or not key:
             continue
         try:
-            mapping[target] = _mapped(text)
+            mapping[key] = _mapped(text)
         except ValueError as error:
-            mapping[target] = text
-            wrong[f"value-{place}-{target}"] = f"not a table of TOML: {error}; write {{ value = 5 }} for a constant"
+            mapping[key] = text
+            wrong[f"value-{place}-{key}"] = f"not a table of TOML: {error}; write {{ value = 5 }} for a constant"
     return mapping, wrong
 
 
@@ -204,8 +204,8 @@ def _field(problem: Problem, made: Addition) -> tuple[str, str]:
         rest = _below(problem.where, one)
         if rest is None:
             continue
-        targets = (f"value-{at}-{each}" for each in kind.mapping if _below(rest, join(".mapping", each)) is not None)
-        return next(targets, f"filter-{at}" if _below(rest, ".filter") == "" else f"kind-{at}"), problem.what
+        places = (f"value-{at}-{each}" for each in kind.mapping if _below(rest, join(".mapping", each)) is not None)
+        return next(places, f"filter-{at}" if _below(rest, ".filter") == "" else f"kind-{at}"), problem.what
     return "", problem.what
 
 

@@ -45,8 +45,8 @@ def test_a_form_becomes_event_types_and_back():
     fields = {}
     for at, kind in enumerate(kinds):
         fields |= {f"{key}-{at}": getattr(kind, key) for key in ("type", "name", "filter")}
-        for row, line in enumerate(lines(kind, None, inline)):
-            fields |= {f"target-{at}-{row}": line.target, f"value-{at}-{row}": line.value}
+        for place, line in enumerate(lines(kind, None, inline)):
+            fields |= {f"key-{at}-{place}": line.key, f"value-{at}-{place}": line.value}
 
     assert kinds_of(fields) == (kinds, {})
     assert kinds_of(fields | {"drop-0": "true"}) == (kinds[1:], {})
@@ -71,7 +71,7 @@ def test_a_form_becomes_event_types_and_back():
     ],
 )  # fmt: skip
 def test_a_line_of_a_mapping_is_a_reference_a_template_or_a_table(target, value, mapping, wrong):
-    (kind,), found = kinds_of({"filter-0": "", "target-0-0": target, "value-0-0": value})
+    (kind,), found = kinds_of({"filter-0": "", "key-0-0": target, "value-0-0": value})
 
     assert (kind.mapping, found) == (mapping, wrong)
 
@@ -81,7 +81,7 @@ def test_what_a_destination_knows_comes_first_and_lines_end_empty_if_it_takes_mo
 
     made = lines(DraftType(mapping={"city": "traits.city", "email": "traits.email"}), known, inline)
 
-    assert [(one.target, one.value, one.label, one.required) for one in made] == [
+    assert [(one.key, one.value, one.label, one.required) for one in made] == [
         ("email", "traits.email", "E-mail", True),
         ("city", "traits.city", "", False),
         ("", "", "", False),

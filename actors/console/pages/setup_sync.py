@@ -10,7 +10,7 @@ import msgspec
 from actors.console.answers import Refused
 from actors.console.pages.setup import go, said, step
 from actors.console.visit import Page, Visit, see_other
-from actors.console.wizard import ROWS, TYPES, Wizard, Wrong, free, kinds_of, lines, news, placed
+from actors.console.wizard import LINES, TYPES, Wizard, Wrong, free, kinds_of, lines, news, placed
 from engine.config.draft import NAME, inline
 from engine.errors import ConfigError, HeadraceError
 from engine.plan.setup import SAMPLE
@@ -81,7 +81,7 @@ async def _mapping(visit: Visit, wrong: Wrong | None = None) -> Response:
         visit,
         "mapping",
         wrong,
-        kinds=[(kind, lines(kind, known.get(kind.type), inline)[:ROWS]) for kind in wizard.kinds],
+        kinds=[(kind, lines(kind, known.get(kind.type), inline)[:LINES]) for kind in wizard.kinds],
         types=list(known.items()),
         references=references(recorded)[:REFERENCES],
         recorded=len(recorded),
