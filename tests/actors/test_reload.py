@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import trio
 
+from engine.store.opening import open_store
 from tests.support.grown import ORDERS, Engine, always, each, grow, hang, unbalanced
 
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
@@ -235,3 +238,23 @@ async def test_a_hundred_reloads_leave_nothing_behind(nursery, autojump_clock):
     assert trio.lowlevel.current_statistics().tasks_living == tasks
     assert {len(part) for part in (tree.ports, tree.lanes, tree.offers, tree.gates, tree.routed, tree.reopened)} == {1}
     assert len(tree.fed["shop"]) == len(tree.books.syncs) == len(tree.eras["shop"]) == 1
+
+
+async def test_no_reload_while_the_store_is_full(nursery, autojump_clock):
+    free = 1 << 40
+    store = await open_store("memory", Path(), reserve=1 << 20, free=lambda: free)
+    engine = await grow(nursery, ORDERS, store)
+    await engine.send(1)
+    free = 0
+    await trio.sleep(10)
+    why = store.usage().full
+    made = await engine.reload(ORDERS + OTHERS)
+    before = lives(engine)
+    free = 1 << 40
+    await trio.sleep(10)
+    again = await engine.reload(ORDERS + OTHERS)
+
+    assert why
+    assert made.refused == f"the store is full: {why}\n    reload when it has room again"
+    assert "sender.erp" not in before
+    assert again.refused == ""

@@ -65,13 +65,17 @@ class World:
     async def until(self, more: int) -> None:
         """Return when the function adds *more*."""
         with trio.fail_after(60):
-            while await self.more() != more:
+            while True:
+                if await self.more() == more:
+                    return
                 await trio.sleep(LOOK)
 
     async def refused(self, file: str) -> None:
         """Return when the engine has found by itself that *file* is wrong."""
         with trio.fail_after(60):
-            while file not in (await self.engine.status()).problems:
+            while True:
+                if file in (await self.engine.status()).problems:
+                    return
                 await trio.sleep(LOOK)
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.client import connect
+from engine.client import ClientError, connect
 from engine.observe.reloaded import Reloaded
 from tests.support.child import command
 from tests.support.engine import LOOK, Running, unbalanced
@@ -129,3 +129,101 @@ async def test_a_signal_and_a_saved_file_are_heard_and_a_broken_one_is_refused(t
         engine.kill()
     assert refused.returncode == 1
     assert "there is no source 'shpo'" in refused.stderr
+
+
+LAST = 10**9
+"""The number of an event that comes after all others."""
+
+
+def sources(engine: Running, port: int, tables: str, source: str) -> None:
+    """Let the engine's configuration have other sources than it began with."""
+    text = CONFIG.format(port=port, more="").replace('source = "shop"', f'source = "{source}"')
+    head = f'[receiver]\nlisten = "{engine.receiver}"\n[console]\nlisten = "{engine.console}"\n'
+    (engine.folder / "config.toml").write_text(head + tables + text)
+
+
+async def reloaded(engine: Running) -> tuple[str, ...]:
+    """Reload, and return what changed."""
+    made = await trio.to_thread.run_sync(posted, engine)
+    assert made.refused == ""
+    return made.changes
+
+
+async def test_all_sources_may_change_at_once(tmp_path: Path, sink: Sink) -> None:
+    engine = Running(tmp_path, CONFIG.format(port=sink.port, more=""))
+    await engine.start()
+    try:
+        async with connect(engine.url, "key") as client:
+            await client.track("u1", "Seen", {"n": 1})
+            await client.flush()
+        await sink.took(1)
+        sources(engine, sink.port, '[sources.web]\nwrite_keys = ["web-key"]\n', "web")
+        changes = await reloaded(engine)
+        async with connect(engine.url, "web-key") as client:
+            await client.track("u1", "Seen", {"n": 2})
+            await client.flush()
+        with trio.fail_after(30):
+            await sink.took(2)
+        status = await engine.status()
+    finally:
+        engine.kill()
+
+    assert changes == (
+        "source 'shop' is removed",
+        "source 'web' is new",
+        "sync 'orders' is removed",
+        "sync 'orders' is new",
+    )
+    assert [source.name for source in status.sources] == ["web"]
+    assert sink.taken == {1, 2}
+
+
+async def test_a_write_key_is_changed_without_loss(tmp_path: Path, sink: Sink) -> None:
+    engine = Running(tmp_path, CONFIG.format(port=sink.port, more=""))
+    await engine.start()
+    old: list[int] = []
+    over = trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(load, engine.url, old, over)
+            for keys in ('["key", "new-key"]', '["new-key", "key"]'):
+                sources(engine, sink.port, f"[sources.shop]\nwrite_keys = {keys}\n", "shop")
+                assert await reloaded(engine) == ("source 'shop' is changed: write_keys",)
+                await sink.took(len(sink.taken) + 20)  # the client with the old key goes on
+            over.set()
+        async with connect(engine.url, "new-key") as client:
+            sources(engine, sink.port, '[sources.shop]\nwrite_keys = ["new-key"]\n', "shop")
+            await reloaded(engine)
+            await client.track("u1", "Seen", {"n": LAST})
+            await client.flush()
+        status = await engine.settled()
+        with pytest.raises(ClientError):
+            async with connect(engine.url, "key") as late:
+                await late.opened()
+    finally:
+        engine.kill()
+
+    assert sink.taken == {*old, LAST}
+    assert status.sources[0].duplicate == 0
+
+
+async def test_what_a_removed_source_had_not_judged_is_dropped_and_says_so(tmp_path: Path, sink: Sink) -> None:
+    (tmp_path / "f.py").write_text("def transform_events(events):\n    while True: pass\n")
+    stuck = (
+        '[sources.web]\nwrite_keys = ["web-key"]\nfunctions = ["f"]\n[functions.f]\nfile = "f.py"\ntimeout = "60s"\n'
+    )
+    engine = Running(tmp_path, f"{CONFIG.format(port=sink.port, more='')}{stuck}")
+    await engine.start()
+    try:
+        async with connect(engine.url, "web-key") as client:
+            for number in range(30):
+                await client.track("u1", "Seen", {"n": number}, messageId=f"m{number}")
+            await client.flush()
+        sources(engine, sink.port, '[sources.shop]\nwrite_keys = ["key"]\n', "shop")
+        changes = await reloaded(engine)
+        traced = await command_of(engine, "trace", "m29", "--json")
+    finally:
+        engine.kill()
+
+    assert changes == ("source 'web' is removed (30 pending not judged yet are dropped: source_removed)",)
+    assert '"fate":"dropped","reason":"source_removed"' in traced.stdout
