@@ -58,13 +58,16 @@ class Contents:
     def write(self, effect: books.Effect) -> None:
         """Make *effect* hold, and tell who is due earlier."""
         for trouble_id, trouble in effect.after.items():
+            if trouble is None:
+                self.drop(trouble_id)
+                continue
             former = self.troubles.get(trouble_id)
             self.used -= books.weight(former) if former else 0
-            if trouble is None:
-                self.troubles.pop(trouble_id, None)
-                continue
             kept = self._with_event(trouble)
             self.troubles[trouble_id] = kept
+            if trouble_id not in self.numbers:
+                self.newest += 1
+                self.numbers[trouble_id] = self.newest
             self.used += books.weight(kept)
         for key, much in effect.counts.items():
             self.counts[key] = self.counts.get(key, 0) + much
@@ -73,6 +76,12 @@ class Contents:
                 self.on_due(destination)
         if self.on_moved is not None:
             self.on_moved(books.moved(effect))
+
+    def drop(self, trouble_id: str) -> None:
+        """Forget one row, if there is such a one; another that is made of the same id has a number of its own."""
+        former = self.troubles.pop(trouble_id, None)
+        self.used -= books.weight(former) if former else 0
+        self.numbers.pop(trouble_id, None)
 
     def parked(self, turn: tuple[str, str], after: tuple[int, str]) -> list[Trouble]:
         """Return the parked rows of one (sync, turn) above (position, id), ascending."""

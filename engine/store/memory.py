@@ -391,7 +391,7 @@ class MemoryStore:
             size -= books.weight(trouble)
             gone.append(trouble.id)
         for trouble_id in gone:
-            contents.used -= books.weight(contents.troubles.pop(trouble_id))
+            contents.drop(trouble_id)
         return len(gone)
 
 

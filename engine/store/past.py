@@ -24,13 +24,11 @@ class MemoryHistory:
     async def newest(self) -> int:
         """Return the number of the youngest row."""
         await trio.lowlevel.checkpoint()
-        self._number()
         return self._contents.newest
 
     async def sweep(self, selection: Selection, span: tuple[int, int], limit: int) -> list[tuple[int, Trouble]]:
         """Return matching rows with their numbers."""
         await trio.lowlevel.checkpoint()
-        self._number()
         found = sorted(
             (number, row_id) for row_id, number in self._contents.numbers.items() if span[0] < number <= span[1]
         )
@@ -94,13 +92,3 @@ class MemoryHistory:
         events = self._contents.events
         mine = [events[at] for at in range(below - 1, low - 1, -1) if at in events]
         return [event for event in mine if looking.is_of(event.raw, wanted)], low
-
-    def _number(self) -> None:
-        """Number the rows that were made since the last look."""
-        contents = self._contents
-        known = contents.troubles
-        contents.numbers = {row_id: number for row_id, number in contents.numbers.items() if row_id in known}
-        for row_id in known:
-            if row_id not in contents.numbers:
-                contents.newest += 1
-                contents.numbers[row_id] = contents.newest

@@ -1,4 +1,4 @@
-"""What a function, a contract or a mapping stopped arrives once after each is mended: a real engine, by its commands."""
+"""What a function, a contract or a mapping stopped arrives once when each is mended: in a real engine, by commands."""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.messages import Claim, Result, Settlement, State
+from engine.messages import NEVER, Claim, Result, Settlement, State
 from engine.store.base import Change, Cursor, Retention, Selection, Store
+from engine.store.erasing import Tomb
 from engine.store.opening import open_store
 from engine.store.sqlite.store import SqliteStore
 from tests.support.stores import NOW, Disk, OpenedStore, progress, settle, trouble
@@ -58,6 +59,7 @@ SELECTIONS = st.builds(
     ids=st.one_of(st.just(()), st.lists(POSITIONS.map(lambda at: trouble(at).id), max_size=3).map(tuple)),
     limit=st.integers(1, 12),
 )
+TURNS = st.sampled_from(["u1", "u2"])
 LANE = 4
 """Rows of a destination in SQLite's memory, so that it must read more."""
 
@@ -149,6 +151,78 @@ class Twins(RuleBasedStateMachine):
         ]
         assert held[0] == held[1]
 
+    @rule(at=st.sets(POSITIONS, max_size=5), turn=TURNS, sync=st.sampled_from(["orders", "refunds"]))
+    def park(self, at: set[int], turn: str, sync: str) -> None:
+        rows = tuple(trouble(one, sync=sync, turn=turn, due_at=NEVER, reason="parked") for one in sorted(at))
+        self.both(lambda twin: twin.store.commit(Change(troubles=rows)))
+
+    @rule(turn=TURNS, after=st.integers(0, 12), limit=st.integers(1, 4))
+    def claim_parked(self, turn: str, after: int, limit: int) -> None:
+        wanted = ("orders", turn), (after, "~"), NOW, limit
+        first, second = (self._loop.run(twin.store.claim_parked, *wanted) for twin in self._twins)
+        assert [claim.trouble for claim in first] == [claim.trouble for claim in second]
+        self._claims += zip(first, second, strict=True)
+
+    @rule(rows=st.lists(TROUBLES, max_size=4).map(tuple), ended=st.sets(POSITIONS, max_size=3), many=st.integers(0, 2))
+    def replay(self, rows: Any, ended: set[int], many: int) -> None:
+        again = tuple(row for row in rows if row.sync and row.state in {State.RETRYING, State.ARCHIVED})
+        change = Change(
+            again=again,
+            ended=tuple(trouble(at).id for at in sorted(ended)),
+            counts={("sync:orders", "filtered.replayed"): many},
+            results=tuple(Result(position=at, outcome="passed") for at in sorted(ended)),
+            facts={"replays": b"%d" % many},
+        )
+        self.both(lambda twin: twin.store.commit(change))
+        self.both(lambda twin: twin.store.results(range(1, 20)))
+        self.both(lambda twin: twin.store.meta.get("replays"))
+
+    @rule(selection=SELECTIONS, limit=st.integers(1, 6))
+    def look_back(self, selection: Selection, limit: int) -> None:
+        async def seen(twin: OpenedStore) -> Any:
+            history = twin.store.history
+            top = await history.newest()
+            swept = await history.sweep(selection, (0, top), limit)
+            rest = await history.sweep(selection, (swept[-1][0], top), limit) if swept else []
+            return [row for _, row in (*swept, *rest)], await history.tally(selection, (0, top))
+
+        self.both(seen)
+
+    @rule(at=POSITIONS)
+    def trace(self, at: int) -> None:
+        async def seen(twin: OpenedStore) -> Any:
+            history = twin.store.history
+            facts = await history.facts(at)
+            return (
+                msgspec.structs.replace(facts, progress=tuple(sorted(facts.progress, key=repr))),
+                await history.located(f"m{at}"),
+                await history.of_user(("userId", "u1"), at, 5),
+                await history.events([at, at + 1]),
+                await history.troubles([at, at + 1]),
+            )
+
+        self.both(seen)
+
+    @rule(at=st.sets(POSITIONS, min_size=1, max_size=3), blocked=st.booleans())
+    def erase(self, at: set[int], *, blocked: bool) -> None:
+        async def buried(twin: OpenedStore) -> Any:
+            store = twin.store
+            known = await store.history.events(sorted(at))
+            results = await store.results(list(known))
+            tombs = [
+                Tomb(position=one, source=row.source, received_at=NOW, result=results.get(one), blocked=blocked)
+                for one, row in sorted(known.items())
+            ]
+            rows = sorted(row.id for row in await store.history.troubles(sorted(at)))
+            gone = await store.eraser.erase_rows(rows)
+            return await store.eraser.bury(tombs), sorted(gone, key=lambda row: row.id), await store.results(list(at))
+
+        self.both(buried)
+
+    @rule(sync=st.sampled_from(["orders", "refunds"]), source=SOURCES, destination=DESTINATIONS)
+    def readdress(self, sync: str, source: str, destination: str) -> None:
+        self.both(lambda twin: twin.store.meta.readdress(sync, source, destination))
+
     @rule(selection=SELECTIONS, now=MOMENTS)
     def retry(self, selection: Selection, now: float) -> None:
         self.both(lambda twin: twin.store.ledger.retry(selection, now))
@@ -186,7 +260,8 @@ class Twins(RuleBasedStateMachine):
             counts = {key: value for key, value in (await store.meta.counts()).items() if value}
             logs = [await store.read(source, 0, store.last, 1000) for source in ("shop", "app")]
             rows = await store.ledger.list(Selection(limit=100))
-            return logs, rows, counts, await store.meta.cursors(), await store.meta.progress()
+            turns = sorted(await store.turns(), key=repr)
+            return logs, rows, counts, turns, await store.meta.cursors(), await store.meta.progress()
 
         self.both(kept)
 
