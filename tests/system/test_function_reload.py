@@ -122,3 +122,35 @@ async def test_an_edit_takes_effect_by_watch_and_a_broken_one_never(
         await world.until(300)
     finally:
         engine.kill()
+
+
+async def test_a_function_that_needs_attention_is_mended_by_an_edit(tmp_path: Path, sink: Sink) -> None:
+    (tmp_path / "f.py").write_text("def transform_events(events):\n    while True: pass\n")
+    text = CONFIG.format(file="f.py", isolation="process", port=sink.port)
+    engine = Running(tmp_path, text.replace('isolation = "process"', 'timeout = "200ms"'))
+    await engine.start()
+    try:
+        async with connect(engine.url, "key") as client:
+            for number in range(60):
+                await client.track("u1", "Seen", {"n": number})
+                await client.flush()
+        await state(engine, "attention")
+        (tmp_path / "f.py").write_text("def transform_events(events):\n    return events\n")
+        await state(engine, "running")
+        status = await engine.settled()
+    finally:
+        engine.kill()
+
+    [source] = status.sources
+    assert source.passed > 0
+    assert source.passed + source.failed == 60
+    assert len(sink.taken) == source.passed
+
+
+async def state(engine: Running, wanted: str) -> None:
+    """Return when the source's validator is so."""
+    with trio.fail_after(60):
+        while True:
+            if (await engine.status()).sources[0].state == wanted:
+                return
+            await trio.sleep(LOOK)
