@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from engine.observe.status import SAID
 from engine.plan.explained import Shown
 
 NOTHING: Final = "\N{EN DASH}"
@@ -22,8 +23,6 @@ TONES: Final = {
     "open": BAD, "attention": BAD, "down": BAD, "blocked": BAD, "refused": BAD, "archived": BAD, "failed": BAD,
 }  # fmt: skip
 """What colour a state has; it is always said in words beside."""
-SAID: Final = {"closed": "healthy", "open": "failing", "half_open": "trying again", "attention": "needs attention"}
-"""States whose own word says the wrong thing to a person: a closed breaker is a healthy destination."""
 
 
 def number(value: float) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from engine.plan.compile import Plan
     from engine.registry import Registry
 
+TRACK = "http://127.0.0.1:8321/v1/track"
+EVENT = '{"event": "Order Completed", "userId": "u1"}'
 RECORDED = 500
 """Newest events that suggestions are made from."""
 
@@ -75,11 +77,11 @@ def put(app: App, house: House) -> None:
             return 1
         keep(config, text, setup.files)
         say(f"{config} is written: {draft.source} → {draft.destination}, sync '{draft.sync}'")
-        say(
-            f"next: headrace check -c {config}; headrace run -c {config}; then send an event to http://127.0.0.1:8321/v1/track"
-        )
-        if draft.write_key and not draft.write_key.startswith(("env:", "file:")):
+        known = draft.write_key and not draft.write_key.startswith(("env:", "file:"))
+        if known:
             say(f"the write key of '{draft.source}' is {draft.write_key}")
+        say(f"next: headrace run -c {config}; then, in another terminal:")
+        say(f"    curl -u {draft.write_key if known else 'WRITE_KEY'}: {TRACK} -d '{EVENT}'")
         return 0
 
 

@@ -245,9 +245,18 @@ def _orders(status: Status) -> list[str]:
 
 
 def _destinations(status: Status) -> list[str]:
+    from engine.observe.status import SAID  # noqa: PLC0415 - as above
+
     titles = ("destination", "type", "state", "waiting", "in flight", "")
     lines = [
-        (one.name, one.type, one.state or "-", f"{one.waiting:,}", f"{one.in_flight:,}", f"  {_told(one)}")
+        (
+            one.name,
+            one.type,
+            SAID.get(one.state, one.state) or "-",
+            f"{one.waiting:,}",
+            f"{one.in_flight:,}",
+            f"  {_told(one)}",
+        )
         for one in status.destinations
     ]
     return columns([titles, *lines], left=3)

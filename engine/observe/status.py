@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+SAID = {"closed": "healthy", "open": "failing", "half_open": "trying again", "attention": "needs attention"}
+"""States whose own word says the wrong thing to a person: a closed breaker is a healthy destination."""
+
 
 class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One source.

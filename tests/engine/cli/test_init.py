@@ -50,7 +50,12 @@ def test_options_alone_make_a_configuration_that_checks(headrace: Callable[..., 
     }
     assert "preview, with a sample event:\n" in said.out
     assert "connection to crm: cannot connect to 127.0.0.1:1 (127.0.0.1: Connection refused)\n" in said.out
-    assert said.out.endswith(f"the write key of 'shop' is {key}\n")
+    assert said.out.endswith(
+        f"the write key of 'shop' is {key}\n"
+        "next: headrace run -c config.toml; then, in another terminal:\n"
+        f"    curl -u {key}: http://127.0.0.1:8321/v1/track "
+        '-d \'{"event": "Order Completed", "userId": "u1"}\'\n'
+    )
     assert headrace("check").code == 0
 
 
