@@ -73,19 +73,19 @@ async def test_an_engine_that_dies_wherever_it_can_loses_nothing_and_repeats_lit
         world.engine.env = {}
         await world.start()
         world.over = True
-    status = await world.engine.settled()
+    status = await world.engine.settled(within=60.0 + 6.0 * kills)  # an engine that dies all the time falls behind
 
     twice = world.check(status)
     assert max(twice.values()) <= kills * 2 * WINDOW  # of two syncs each
     hit = Counter(death.how for death in world.deaths)
-    away = sorted(death.back - death.at for death in world.deaths)
+    took = sorted(world.recoveries[1:])  # a death's own time says more of those that die while they start
     tell(
         f"{kills} kills, seed {SEED}",
         points=len(hit) - 1,
         events=world.sent,
         lost=0,
         sent_again=sum(twice.values()),
-        recovery_p50_s=away[len(away) // 2],
-        recovery_worst_s=away[-1],
+        recovery_p50_s=took[len(took) // 2],
+        recovery_worst_s=took[-1],
     )
     assert await world.engine.terminate() == 0
