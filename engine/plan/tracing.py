@@ -161,8 +161,10 @@ def _decided(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], facts: Facts
     }
     decided = [_of_row(row, facts) for row in own]
     known = {row.id for row in own}
-    decided += [
-        Decided(
+    for one in route.deliveries:
+        if trouble_id(one.position, one.key) in known:
+            continue
+        made = Decided(
             sync=today.name,
             fate="pending" if one.key in opened else "delivered",
             event_type=one.event_type,
@@ -172,9 +174,9 @@ def _decided(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], facts: Facts
             by_today=was is None,
             attempts=_attempts(facts, one.destination),
         )
-        for one in route.deliveries
-        if trouble_id(one.position, one.key) not in known
-    ]
+        if made.fate == "delivered" and not made.attempts:  # no request was ever made: an operator had switched it off
+            made = msgspec.structs.replace(made, fate="filtered", reason="disabled", event_type="", key="")
+        decided.append(made)
     return decided or [_undelivered(event, (today, was), route, facts, now)]
 
 

@@ -225,3 +225,22 @@ async def test_enabling_says_what_keeps_it_off_all_the_same(nursery, autojump_cl
     await operator.enable("syncs", "orders")
 
     assert (operator.still_off("syncs", "orders"), operator.still_off("destinations", "crm")) == ("", "")
+
+
+@KINDS
+async def test_what_was_filtered_while_disabled_is_traced_as_that(nursery, autojump_clock, kind, name):
+    engine = await grow(nursery, ORDERS)
+    await engine.send(1)
+    await engine.settled()
+    await engine.tree.operator.disable(kind, name)
+    await engine.send(1)
+    await engine.settled()
+    await engine.tree.operator.enable(kind, name)
+    await engine.settled()
+
+    told = [(await engine.tree.operator.trace(f"m{at}"))[0].syncs[0] for at in (1, 2)]
+
+    assert [(one.fate, one.reason, len(one.attempts)) for one in told] == [
+        ("delivered", "", 1),
+        ("filtered", "disabled", 0),
+    ]
