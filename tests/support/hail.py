@@ -135,6 +135,8 @@ class World:
         self.engine = Running(folder, text, module="tests.support.faults")
         (folder / "busy.py").write_text(FUNCTION)
         self.deaths: list[Death] = []
+        self.recoveries: list[float] = []
+        """Seconds from the start of each process that came to accept events until it did."""
         self.sent = 0
         self.acked: dict[int, int] = {}
         self.by: list[int] = []
@@ -150,7 +152,9 @@ class World:
 
     async def start(self) -> None:
         """Start the engine; one that is to die in its beginning may."""
+        began = trio.current_time()
         await self.engine.start()
+        self.recoveries.append(trio.current_time() - began)
         for death in self.deaths:
             death.back = min(death.back, trio.current_time())
 
