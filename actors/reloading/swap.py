@@ -14,6 +14,7 @@ from actors.functions import Runner
 from actors.receiver.origins import Origins
 from actors.reloading.leaving import Leaving
 from engine.errors import HeadraceError
+from engine.messages import State
 from engine.observe.reloaded import Reloaded
 from engine.plan import Plan
 from engine.plan.diff import Diff, Edit, merged, reads_alike
@@ -22,7 +23,7 @@ from engine.plan.windows import Windows
 from engine.plugin import Direct
 from engine.runtime.actor import slots
 from engine.runtime.hosted import Died, TimedOut, Unusable
-from engine.store.base import Progress
+from engine.store.base import Progress, Selection
 from engine.store.revisions import heads, keep_revision
 from engine.store.start import Wish, fit
 
@@ -245,6 +246,9 @@ class Swap:
         if set(edit.keys) - {"rate", "burst", "concurrency", "retry", "breaker"}:
             port.limiter.resume()  # it was another address, or were other credentials, that were told to wait
             port.breaker.probe_now()
+            # Who has mended an address does not want to wait for the rest of a back-off of five minutes.
+            waiting = Selection(destination=name, states=(State.RETRYING,))
+            await self.tree.store.ledger.retry(waiting, self.tree.clock.wall())
         await self.tree.supervisor.add(self.tree.sender(name), before="replayer")
 
     async def _sources_change(self) -> None:

@@ -151,6 +151,21 @@ async def test_a_destination_that_changed_is_spoken_to_as_it_is_now_also_by_retr
     assert status.syncs[0].delivered == 3
 
 
+async def test_a_destination_that_was_mended_gets_what_waits_at_once(nursery, autojump_clock):
+    text = ORDERS + '[destinations.crm.retry]\nbackoff = "200s..200s"\n'
+    engine = await grow(nursery, text)
+    engine.desk().answer = always(500)
+    await engine.send(3)
+    await trio.sleep(1)
+    began = trio.current_time()
+    await engine.reload(text.replace("concurrency = 1", 'concurrency = 1\ntimeout = "9s"'))
+    engine.desk().answer = always(200)
+    await engine.settled()
+
+    assert trio.current_time() - began < 5
+    assert sorted(engine.desk().positions[-3:]) == [1, 2, 3]
+
+
 async def test_a_destination_that_hangs_does_not_hold_up_the_reload(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS.replace("concurrency = 1", 'concurrency = 1\ntimeout = "1h"'))
     engine.desk().answer = hang
