@@ -210,8 +210,14 @@ class Twins(RuleBasedStateMachine):
             known = await store.history.events(sorted(at))
             results = await store.results(list(known))
             tombs = [
-                Tomb(position=one, source=row.source, received_at=NOW, result=results.get(one), blocked=blocked)
-                for one, row in sorted(known.items())
+                Tomb(
+                    position=at,
+                    source=row.source,
+                    received_at=row.envelope.received_at,
+                    result=results.get(at),
+                    blocked=blocked,
+                )
+                for at, row in sorted(known.items())
             ]
             rows = sorted(row.id for row in await store.history.troubles(sorted(at)))
             gone = await store.eraser.erase_rows(rows)
