@@ -62,7 +62,7 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
     shown = redacted(config)
 
     assert "hush" not in repr((config, shown, secrets(tmp_path, KEY="hush")))
-    assert shown["console"] == {"listen": "127.0.0.1:8322", "token": "***"}
+    assert shown["console"] == {"listen": "127.0.0.1:8322", "token": "***", "setup": True}
     assert shown["sources"]["shop"]["write_keys"] == ["***"]
     assert shown["store"]["retention"] == {"age": "3d", "size": "20 GiB"}
     assert b"hush" not in msgspec.json.encode(shown)
