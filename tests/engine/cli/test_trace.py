@@ -50,7 +50,7 @@ def stopped(shop, tmp_path):
                     Attempt(
                         destination="crm", at=NOW + 1, seconds=0.0125, status=503, positions=(1, 2), error="status 503"
                     ),
-                    Attempt(destination="crm", at=NOW + 9, seconds=0.008, status=200, positions=(1, 4)),
+                    Attempt(destination="crm", at=NOW + 9, seconds=0.008, status=200, positions=(1, 6)),
                 ),
             )
         )
