@@ -1,4 +1,4 @@
-"""An ordered sync that is edited: what waits behind a key goes along or to the archive, and nothing of it is discarded."""
+"""An ordered sync that is edited: what waits behind a key goes along or to the archive, and nothing is discarded."""
 
 from __future__ import annotations
 

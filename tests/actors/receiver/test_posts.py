@@ -116,7 +116,15 @@ async def test_the_key_is_found_wherever_sdks_put_it(
 @pytest.mark.parametrize(
     ("path", "content", "headers", "status", "body"),
     [
-        ("/v1/batch", b'{"batch":[]}', {}, 401, {"code": "invalid_write_key", "message": "show a write key: as Basic user, Bearer, X-Write-Key, ?writeKey=, or writeKey in the body"}),
+        (
+            "/v1/batch", b'{"batch":[]}', {}, 401,
+            {
+                "code": "invalid_write_key",
+                "message": (
+                    "show a write key: as Basic user, Bearer, X-Write-Key, ?writeKey=, or writeKey in the body"
+                ),
+            },
+        ),
         (
             "/v1/batch", b'{"batch":[]}', {"X-Write-Key": "no"}, 401,
             {"code": "invalid_write_key", "message": "no source has this write key"},

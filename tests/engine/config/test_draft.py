@@ -70,7 +70,10 @@ def test_comments_order_and_blank_lines_stay() -> None:
         ),
         (
             "sources = { shop = { write_keys = ['k'] } }\ndestinations = {}\n",
-            ('the new tables do not go with what is there: Key "destinations" already exists. at line 7 col 0\n    write them by hand'),
+            (
+                'the new tables do not go with what is there: Key "destinations" already exists. at line 7 col 0\n'
+                "    write them by hand"
+            ),
         ),
     ],
 )

@@ -247,8 +247,8 @@ def test_a_wrong_key_of_a_plugin_is_judged_with_both_lists(folder: Path) -> None
     assert made is None
     assert "\n".join(map(str, problems)) == (
         "config.toml:16: destinations.crm.token: unknown key\n"
-        "    one of: allow_private, batch, batch_keys, bearer, breaker, burst, concurrency, consent, integration, linger, "
-        "rate, retry, timeout, type, url\n"
+        "    one of: allow_private, batch, batch_keys, bearer, breaker, burst, concurrency, consent, integration, "
+        "linger, rate, retry, timeout, type, url\n"
         "config.toml:17: destinations.crm.rte: unknown key\n"
         "    did you mean 'rate'?\n"
         "config.toml:13: destinations.crm: missing key 'url'\n"

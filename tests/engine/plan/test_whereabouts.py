@@ -52,8 +52,8 @@ def at(sync: str, fate: str, reason: str = "", destination: str = "crm") -> Deci
             ),
             (
                 "It was archived on its way to crm (sync d): rejected_400; it waits to be sent to crm (sync c): another"
-                " delivery of its key goes first; it arrived at crm (sync b); it was filtered by sync a: none of its event"
-                " types takes it."
+                " delivery of its key goes first; it arrived at crm (sync b); it was filtered by sync a: none of its"
+                " event types takes it."
             ),
         ),
         (
