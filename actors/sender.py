@@ -28,7 +28,7 @@ from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
 from engine.runtime.http_client import HttpClient, tls_context
 from engine.store.outcome import KEPT, UNREADABLE, Outcome
-from engine.store.tally import Tally, Waits, Work, work_delivery
+from engine.store.tally import UNASKED, Tally, Waits, Work, counted_from, work_delivery
 
 log = structlog.get_logger()
 
@@ -178,7 +178,7 @@ class Sender:
             self._note(outcome, deliveries, at)
             half = len(part) // 2
             return [*later, part[half:], part[:half]]
-        tally, behind = self._tally(part, outcome, at)
+        tally, behind = self._tally(part, deliveries, outcome, at)
         if behind is not None:
             later = behind.hold_back(later)
             part = behind.rest(part)
@@ -258,26 +258,36 @@ class Sender:
         rules = self.policy.rules
         return outcome if rules == USUAL else outcome.ruled(rules)
 
-    def _tally(self, part: list[Work], outcome: Outcome, at: float) -> tuple[Tally, Behind | None]:
+    def _tally(
+        self, part: list[Work], deliveries: list[Delivery], outcome: Outcome, at: float
+    ) -> tuple[Tally, Behind | None]:
         """Return what became of each delivery, and which wait again instead, if a batch is applied in order."""
-        deliveries = [work_delivery(work) for work in part]
         behind = Behind(self.outlets.orderings) if self._picker.in_order else None
         now = self.clock.wall()
         tally = Tally(self.policy, now, self.roll)
         told = self._pace(outcome, now)
-        waiting = not outcome.fine and self.port.lanes.waiting + self.port.lanes.in_hand > 1
         for work, item in zip(part, outcome.verdicts(deliveries), strict=True):
-            if behind is not None and item.verdict is not Verdict.DELIVERED and behind.holds(work):
+            arrived = item.verdict is Verdict.DELIVERED
+            if behind is not None and not arrived and behind.holds(work):
                 continue
-            down = self.port.downtime.within(_counted_from(work, at), now)
-            others = waiting or self.port.suspects.others(work_delivery(work).key)
-            patience = self.outlets.orderings.patience(work_delivery(work)) if self.outlets.orderings else math.inf
-            waits = Waits(down=down, told=told, last_success=self.port.last_success, others=others, patience=patience)
+            waits = UNASKED if arrived else self._waits(work, told, at, now)
             trouble = tally.add(work, item, outcome, waits)
             if behind is not None:
                 behind.learn(work, trouble)
         self._observe(tally, at, now)
         return tally, behind
+
+    def _waits(self, work: Work, told: float, at: float, now: float) -> Waits:
+        """Return what decides when a delivery that did not arrive is tried again."""
+        delivery = work_delivery(work)
+        lanes, orderings = self.port.lanes, self.outlets.orderings
+        return Waits(
+            down=self.port.downtime.within(counted_from(work, at), now),
+            told=told,
+            last_success=self.port.last_success,
+            others=lanes.waiting + lanes.in_hand > 1 or self.port.suspects.others(delivery.key),
+            patience=orderings.patience(delivery) if orderings else math.inf,
+        )
 
     def _settled(self, held: Held, part: Sequence[Work]) -> None:
         """Let go of what the archiver was told of: it is not to be settled again if this sender dies."""
@@ -380,11 +390,6 @@ class Sender:
         return HttpClient(
             allow_private=self.plan.allow_private, timeout=self.plan.timeout, tls=self._tls, max_body=KEPT
         )
-
-
-def _counted_from(work: Work, at: float) -> float:
-    """Return since when downtime is not yet in the delivery's own account."""
-    return work.last_at if isinstance(work, Due) else work.first_at or at
 
 
 def _fitting(items: Sequence[Item] | None, reply: Reply, deliveries: Sequence[Delivery]) -> tuple[Item, ...] | None:

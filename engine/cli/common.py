@@ -106,6 +106,11 @@ def iso(at: float) -> str:
     return dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def ms(seconds: float | None) -> str:
+    """Return ``1.2 ms``, or a hyphen for None."""
+    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
+
+
 def columns(cells: Sequence[Sequence[str]], left: int) -> list[str]:
     """Return *cells*, given line by line, as lines of text.
 

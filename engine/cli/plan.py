@@ -120,26 +120,19 @@ def _recorded(reader: Reader, new: Plan, house: House) -> Plan:
     from engine.config.load import read_tables  # noqa: PLC0415 - only where it is needed
     from engine.plan.compile import compile_plan  # noqa: PLC0415
     from engine.registry import Registry  # noqa: PLC0415
-    from engine.store.revisions import HEADS, SLOT, Head, Revision  # noqa: PLC0415
+    from engine.store.revisions import HEADS, heads_in, revision_in, slot_of  # noqa: PLC0415
 
-    stored = reader.fact(HEADS)
-    heads = msgspec.json.decode(stored[0], type=list[Head]) if stored else []
-    slot = reader.fact(SLOT.format(heads[-1].number % _kept())) if heads else None
-    if slot is None:
+    known = heads_in(reader.fact(HEADS))
+    number = known[-1].number if known else 0
+    revision = revision_in(reader.fact(slot_of(number)), number)
+    if revision is None:
         raise HeadraceError("no engine has run on this store yet: name a configuration with --against")
-    revision = msgspec.json.decode(slot[0], type=Revision)
     try:
         return compile_plan(read_tables(revision.tables, new.loaded.folder, env=None), Registry(house.builtin))
     except HeadraceError as error:
         what = f"what last ran (revision {revision.number}) can be read no more"
         hint = "    its function files may have gone; name a configuration with --against"
         raise HeadraceError(f"{what}:\n{error}\n{hint}") from None
-
-
-def _kept() -> int:
-    from engine.store.revisions import KEPT  # noqa: PLC0415 - as above
-
-    return KEPT
 
 
 def _lines(found: list[Found], diff: Diff, events: int) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from engine.cli.common import columns, say
+from engine.cli.common import columns, ms, say
 from engine.client.send import Progress
 from engine.observe.balance import Equation
 from engine.observe.status import Status, SyncStatus
@@ -59,8 +59,4 @@ def ledger(books: Sequence[Equation]) -> list[str]:
 
 def _cells(sync: SyncStatus) -> tuple[str, ...]:
     counts = (sync.delivered, sum(sync.filtered.values()), sync.archived, sync.pending + sync.lag)
-    return (sync.name, sync.destination, *(f"{count:,}" for count in counts), _ms(sync.p50), _ms(sync.p99))
-
-
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
+    return (sync.name, sync.destination, *(f"{count:,}" for count in counts), ms(sync.p50), ms(sync.p99))

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from engine.cli.asking import ask
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, say_json
+from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, ms, say_json
 
 if TYPE_CHECKING:
     from engine.cli import House
@@ -143,8 +143,4 @@ def lines(look: Look) -> list[str]:
 def _cells(one: Pulse) -> tuple[str, ...]:
     rates = (f"{one.delivered:,.0f}", f"{one.filtered:,.0f}", f"{one.archived:,.0f}")
     left = "-" if one.left is None else f"{one.left:,.0f} s"
-    return (one.sync, one.state, *rates, f"{one.pending:,}", f"{one.growth:+,.0f}", left, _ms(one.p50), _ms(one.p99))
-
-
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:,.1f} ms"
+    return (one.sync, one.state, *rates, f"{one.pending:,}", f"{one.growth:+,.0f}", left, ms(one.p50), ms(one.p99))

@@ -16,6 +16,7 @@ from engine.messages import Delivery, Envelope, Event, Logged, Result, Stage, St
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.store.replays import Became, Wish
+from engine.store.tally import trouble_of
 
 REPLAYED = "replayed"
 """The reason of a row that a replay made and nobody has tried yet."""
@@ -217,29 +218,17 @@ def _pending(delivery: Delivery, was: bytes, row: Trouble | None, asked: Asked, 
     became.changed += other
     key = (row.key if row else delivery.key) if not other or asked.wish.same_keys else f"{delivery.key};r{asked.number}"
     replay = asked.number if other else row.replay if row else 0
-    return Trouble(
-        id=trouble_id(delivery.position, delivery.key),
-        state=State.RETRYING,
-        stage=Stage.SEND,
-        reason=REPLAYED,
-        source=delivery.source,
-        sync=delivery.sync,
-        destination=delivery.destination,
-        event_type=delivery.event_type,
-        type=delivery.type,
-        position=delivery.position,
+    bare = trouble_of(delivery, asked.now, reason=REPLAYED, error=f"replay {asked.number} sends it again")
+    return msgspec.structs.replace(
+        bare,
         key=key,
-        message_id=delivery.message_id,
-        received_at=delivery.received_at,
+        attempts=0,
         first_at=asked.now,
-        last_at=asked.now,
         due_at=asked.now,
         again_at=asked.now,
-        error=f"replay {asked.number} sends it again",
+        excused=0.0,
+        turn="",
         event=row.event if row else b"",
-        payload=delivery.payload,
-        when_missing=delivery.when_missing,
-        permits=delivery.permits,
         request=row.request if row else b"",
         response=row.response if row else b"",
         revision=asked.revision,

@@ -25,7 +25,7 @@ from engine.plan.syncs import SyncPlan
 from engine.registry import Registry
 from engine.store.base import Change, Store
 from engine.store.replays import Became, Place, Refused, Replay, Wish
-from engine.store.revisions import Head, Revision, heads, revision
+from engine.store.revisions import Head, Revision, heads, number_of, revision
 
 LOOKED = 256
 """Positions of the log that are read together."""
@@ -95,10 +95,7 @@ class Then:
         known = await self._known()
         if not known:
             return None
-        number = 1
-        for head in known:
-            if head.reached.get(name, head.position) < position:
-                number = head.number
+        number = number_of(known, name, position)
         plan = self._plan if number == known[-1].number else await self._of(number)
         was = self._plan.syncs[name].was if name in self._plan.syncs else ""
         return None if plan is None else plan.syncs.get(name) or plan.syncs.get(was or name)

@@ -7,7 +7,7 @@ a newer plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -71,11 +71,11 @@ async def keep_revision(
         StoreError: somebody else keeps revisions at the same time; nothing was kept.
     """
     stored = await store.meta.get(HEADS)
-    heads = msgspec.json.decode(stored[0], type=list[Head]) if stored else []
-    if heads and heads[-1].digest == digest:
+    known = heads_in(stored)
+    if known and known[-1].digest == digest:
         return None
     revision = Revision(
-        number=heads[-1].number + 1 if heads else 1,
+        number=known[-1].number + 1 if known else 1,
         position=store.last,
         at=now,
         digest=digest,
@@ -83,37 +83,55 @@ async def keep_revision(
         text=text,
         tables=dict(tables),
     )
-    slot = SLOT.format(revision.number % KEPT)
+    slot = slot_of(revision.number)
     before = await store.meta.get(slot)
     if not await store.meta.put(slot, msgspec.json.encode(revision), before[1] if before else 0):
         raise StoreError("the configuration was changed by somebody else at the same time; nothing was kept")
     names = Head.__struct_fields__
     head = Head(**{name: getattr(revision, name) for name in names})
-    if not await store.meta.put(HEADS, msgspec.json.encode([*heads, head][-KEPT:]), stored[1] if stored else 0):
+    if not await store.meta.put(HEADS, msgspec.json.encode([*known, head][-KEPT:]), stored[1] if stored else 0):
         raise StoreError("the configuration was changed by somebody else at the same time; nothing was kept")
     return revision
 
 
 async def heads(store: Store) -> list[Head]:
     """Return what is kept, the oldest first; the last is in force."""
-    stored = await store.meta.get(HEADS)
-    return msgspec.json.decode(stored[0], type=list[Head]) if stored else []
+    return heads_in(await store.meta.get(HEADS))
 
 
 async def revision(store: Store, number: int) -> Revision | None:
     """Return one revision, or None if it is forgotten or never was."""
-    stored = await store.meta.get(SLOT.format(number % KEPT))
-    found = msgspec.json.decode(stored[0], type=Revision) if stored else None
-    return found if found and found.number == number else None
+    return revision_in(await store.meta.get(slot_of(number)), number)
 
 
-async def revision_of(store: Store, sync: str, position: int) -> Revision | None:
-    """Return the revision with which *sync* read the event at *position*, or None if it is forgotten.
+def number_of(known: Iterable[Head], sync: str, position: int) -> int:
+    """Return the number of the revision with which *sync* read the event at *position*; it may be forgotten.
 
     For an event that was not read yet it is the one in force.
+
+    Args:
+        known: every head, the oldest first.
+        sync: its name.
+        position: of the event.
     """
     number = 1  # what was before the first is the first's, which is forgotten once there are many
-    for head in await heads(store):
+    for head in known:
         if head.reached.get(sync, head.position) < position:
             number = head.number
-    return await revision(store, number)
+    return number
+
+
+def heads_in(stored: tuple[bytes, int] | None) -> list[Head]:
+    """Return the heads in what Meta has at `HEADS`."""
+    return msgspec.json.decode(stored[0], type=list[Head]) if stored else []
+
+
+def slot_of(number: int) -> str:
+    """Return the Meta key of one revision."""
+    return SLOT.format(number % KEPT)
+
+
+def revision_in(stored: tuple[bytes, int] | None, number: int) -> Revision | None:
+    """Return the revision in what Meta has at its slot, or None if another one took it."""
+    found = msgspec.json.decode(stored[0], type=Revision) if stored else None
+    return found if found and found.number == number else None

@@ -42,6 +42,11 @@ def work_delivery(work: Work) -> Delivery:
     return work.delivery if isinstance(work, Due) else work
 
 
+def counted_from(work: Work, at: float) -> float:
+    """Return since when downtime is not yet in the delivery's own account, if it is attempted *at*."""
+    return work.last_at if isinstance(work, Due) else work.first_at or at
+
+
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the destination beside its reply.
 
@@ -58,6 +63,10 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     last_success: float = 0.0
     others: bool = False
     patience: float = math.inf
+
+
+UNASKED = Waits()
+"""Of a delivery that arrived: nobody asks what it would have waited for."""
 
 
 class Tally:
@@ -108,31 +117,26 @@ class Tally:
     def too_old(self, work: Work) -> None:
         """Archive a delivery that has waited longer than anything may."""
         error = f"it waited for more than {self.policy.max_age / 3600:g} h\nreplay it, if it is still worth sending"
-        trouble = self._bare(work, reason="too_old", error=error)
-        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+        self._archived(work, "too_old", error)
 
     def withheld(self, work: Work, reason: str, why: str) -> None:
         """Archive a delivery that its destination may not have, by what the event itself says."""
-        trouble = self._bare(work, reason=reason, error=f"{why}\nit was not sent, and a replay asks again")
-        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+        self._archived(work, reason, f"{why}\nit was not sent, and a replay asks again")
 
     def expired(self, work: Work) -> None:
         """Archive a delivery that has to make room for new events."""
         error = "it waited longest when the store was full\nreplay it, if it is still worth sending"
-        trouble = self._bare(work, reason="expired", error=error)
-        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+        self._archived(work, "expired", error)
 
     def forsaken(self, work: Work) -> None:
         """Archive a delivery that waited behind one of its key for longer than the sync wants."""
         error = "an older delivery of its key did not arrive in time\nreplay them, if they are still worth sending"
-        trouble = self._bare(work, reason=ORDER_TIMEOUT, error=error)
-        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+        self._archived(work, ORDER_TIMEOUT, error)
 
     def sync_removed(self, work: Work) -> None:
         """Archive a delivery whose sync is gone."""
         error = "its sync was removed before it was sent\nreplay it with another sync, if it is still worth sending"
-        trouble = self._bare(work, reason="sync_removed", error=error)
-        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
+        self._archived(work, "sync_removed", error)
 
     def sender_died(self, work: Work) -> Trouble:
         """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
@@ -183,6 +187,11 @@ class Tally:
         else:
             self._delivered[delivery.sync] += 1
             self._closed.append((delivery.sync, delivery.position, delivery.key))
+
+    def _archived(self, work: Work, reason: str, error: str) -> None:
+        """Archive a delivery without an attempt."""
+        trouble = self._bare(work, reason=reason, error=error)
+        self._put(work, msgspec.structs.replace(trouble, state=State.ARCHIVED))
 
     def _put(self, work: Work, trouble: Trouble) -> None:
         if isinstance(work, Due):
