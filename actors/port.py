@@ -51,6 +51,11 @@ class Port(msgspec.Struct, kw_only=True):
     changing: bool = False
     """Whether the next to be stopped is only a sender, and not the destination."""
 
+    def arrived(self, at: float) -> None:
+        """Note that a request which began *at* brought something there: what failed before speaks against nobody."""
+        self.last_success = at
+        self.suspects.clear()
+
     def expire(self, most: int) -> int:
         """Let the sender archive the first *most* of what waits; return how many these are."""
         self.expiring = min(most, self.lanes.waiting)

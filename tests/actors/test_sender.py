@@ -68,6 +68,19 @@ async def test_a_lone_event_that_is_refused_three_times_is_archived(nursery, aut
     assert [round(at) for at in engine.desk().times] == [0, 30, 60]
 
 
+async def test_what_an_outage_met_does_not_speak_for_one_that_is_refused_later(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + RETRY)
+    engine.desk().answer = inturn(*[always(503)] * 5, always(200))
+    await engine.send(5)
+    await engine.settled(100)
+    engine.desk().answer = always(403)
+    await engine.send()
+    await engine.settled(300)
+
+    [trouble] = await engine.archived()
+    assert (trouble.position, trouble.reason, trouble.attempts) == (6, "rejected_403", 3)
+
+
 async def test_a_probe_takes_something_else_than_what_failed(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
     engine.desk().answer = each(lambda delivery: 403 if delivery.position == 1 else 200)
