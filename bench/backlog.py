@@ -14,12 +14,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.children import HERE, Child, generate, running, stolen
+from bench.children import HERE, Child, generate, running
 from bench.generator import event
-from bench.pipeline import CONNECTIONS, KEY, LATE, STOLEN, TRIES, VOID
+from bench.judged import VOID, judged
+from bench.pipeline import CONNECTIONS, KEY
 from bench.soak import console_of, status_of
 from engine.observe.balance import equations
 from engine.observe.status import Status
@@ -100,20 +102,16 @@ class Run:
 
     def acks(self, *, rate: float, seconds: float) -> dict[str, Any]:
         """Return the p99 of acks in ms, of a turn that is not void if there is one."""
-        for _ in range(TRIES):
-            before = stolen()
-            told = generate(
-                port=self.engine.port, path="/v1/stream", key=KEY, rate=rate, seconds=seconds, connections=CONNECTIONS
-            )
-            after = stolen()
-            self.posted += told["sent"]
-            part = (after[0] - before[0]) / max(after[1] - before[1], 1)
-            took = sorted(took / 1e6 for took, _ in told["acks"])
-            void = told["late_ms"] > LATE or part > STOLEN or bool(told["unacked"])
-            figures = {"p99": round(took[int(0.99 * len(took))], 3), "late_ms": round(told["late_ms"], 2), "void": void}
-            if not void:
-                break
-        return figures
+        return judged(partial(self._acks, rate=rate, seconds=seconds))
+
+    def _acks(self, *, rate: float, seconds: float) -> dict[str, Any]:
+        told = generate(
+            port=self.engine.port, path="/v1/stream", key=KEY, rate=rate, seconds=seconds, connections=CONNECTIONS
+        )
+        self.posted += told["sent"]
+        took = sorted(took / 1e6 for took, _ in told["acks"])
+        p99 = round(took[int(0.99 * len(took))], 3)
+        return {"p99": p99, "late_ms": round(told["late_ms"], 2), "void": bool(told["unacked"])}
 
     def drained(self, tell: Callable[[str], None]) -> Status:
         """Return the status once everything that was posted is delivered, or as it is when patience ends."""

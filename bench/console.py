@@ -9,17 +9,17 @@ CPU is the engine's whole process, pages included.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.children import HERE, Child, generate, running, stolen
-from bench.pipeline import BATCH, CONFIG, CONNECTIONS, FUNCTION, IN_FLIGHT, KEY, LATE, STOLEN, TRIES, VOID, WARM_UP
-from bench.pipeline import figures as figures_of
+from bench.children import HERE, Child, running
+from bench.judged import VOID, judged
+from bench.pipeline import turn
 
 ROUNDS = 5
 RATE = 2000.0
@@ -38,46 +38,13 @@ def console(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], No
             first = number % len(KINDS)
             for kind in (*KINDS[first:], *KINDS[:first]):
                 tell(f"round {number + 1} of {pairs}: {kind}")
-                turns[kind].append(_judged(kind, rate=rate, seconds=seconds, folder=Path(folder)))
+                watching = partial(_watching, kind)
+                once = partial(turn, "engine", rate=rate, seconds=seconds, folder=Path(folder), watching=watching)
+                turns[kind].append(judged(once))
     noise = compared(turns["alone"], turns["again"])
     verdicts = {kind: verdict(compared(turns["alone"], turns[kind]), noise) for kind in ("live", "stuck")}
     lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
     return {"rate": rate, "seconds": seconds, "turns": turns, "noise": noise, "verdicts": verdicts, "lost": lost}
-
-
-def _judged(kind: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
-    """Run a turn, again if it is void; the last one is returned, void or not."""
-    for _ in range(TRIES):
-        before = stolen()
-        found = _turn(kind, rate=rate, seconds=seconds, folder=Path(tempfile.mkdtemp(dir=folder)))
-        after = stolen()
-        found["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
-        found["void"] = found["late_ms"] > LATE or found["stolen"] > STOLEN
-        if not found["void"]:
-            break
-    return found
-
-
-def _turn(kind: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
-    with running(str(HERE / "sink.py")) as sink:
-        config = CONFIG.format(key=KEY, port=sink.port, batch=BATCH, in_flight=IN_FLIGHT)
-        (folder / "config.toml").write_text(config)
-        (folder / "normalise.py").write_text(FUNCTION)
-        with running("-m", "engine", "run", "-c", "config.toml", cwd=folder) as engine, _watching(kind, engine) as seen:
-            before = engine.cpu()
-            generated = generate(
-                port=engine.port,
-                path="/v1/stream",
-                key=KEY,
-                rate=rate,
-                seconds=seconds + WARM_UP,
-                connections=CONNECTIONS,
-            )
-            cpu = engine.cpu() - before
-            saw = json.loads(seen.stop()) if seen else {}
-            engine.stop()
-        arrived = json.loads(sink.stop())
-    return figures_of(generated, arrived, cpu, seconds) | saw
 
 
 @contextmanager

@@ -12,11 +12,13 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.children import HERE, generate, running, stolen
-from bench.pipeline import CONNECTIONS, KEY, LATE, STOLEN, TRIES, VOID, WARM_UP
+from bench.children import HERE, generate, running
+from bench.judged import VOID, judged
+from bench.pipeline import CONNECTIONS, KEY, WARM_UP
 
 PAIRS = 5
 RATIO = 1.3
@@ -59,24 +61,13 @@ def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], 
         for pair in range(pairs):
             for others in ("alone", "sick") if pair % 2 else ("sick", "alone"):
                 tell(f"pair {pair + 1} of {pairs}: {others}")
-                turns[others].append(_judged(others, rate=rate, seconds=seconds, folder=Path(folder)))
+                once = partial(_turn, others, rate=rate, seconds=seconds, folder=Path(folder))
+                turns[others].append(judged(once))
     return {"rate": rate, "seconds": seconds, "turns": turns, "verdict": verdict(turns)}
 
 
-def _judged(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
-    """Run a turn, again if it is void; the last one is returned, void or not."""
-    for _ in range(TRIES):
-        before = stolen()
-        figures = _turn(others, rate=rate, seconds=seconds, folder=Path(tempfile.mkdtemp(dir=folder)))
-        after = stolen()
-        figures["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
-        figures["void"] = figures["late_ms"] > LATE or figures["stolen"] > STOLEN
-        if not figures["void"]:
-            break
-    return figures
-
-
 def _turn(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    own = Path(tempfile.mkdtemp(dir=folder))
     far = str(HERE / "moody.py")
     with (
         running(str(HERE / "sink.py")) as third,
@@ -87,8 +78,8 @@ def _turn(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str
         if others == "sick":
             ports |= {"hanging": hanging.port, "limiting": limiting.port}
         tables = "".join(DESTINATION.format(name=name, port=port) for name, port in ports.items())
-        (folder / "config.toml").write_text(CONFIG.format(key=KEY) + tables)
-        with running("-m", "engine", "run", "-c", "config.toml", cwd=folder, log="error") as engine:
+        (own / "config.toml").write_text(CONFIG.format(key=KEY) + tables)
+        with running("-m", "engine", "run", "-c", "config.toml", cwd=own, log="error") as engine:
             generated = generate(
                 port=engine.port,
                 path="/v1/stream",

@@ -10,22 +10,20 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.children import HERE, generate, running, stolen
+from bench.children import HERE, Child, generate, running
+from bench.judged import VOID, judged
 
 CONNECTIONS = 10
 IN_FLIGHT = 4
 BATCH = 100
 WARM_UP = 1.0
 """Seconds at the beginning that do not count."""
-LATE = 10.0
-"""Milliseconds: a generator that was later makes a turn void."""
-STOLEN = 0.05
-"""The part of the machine's time that its host may have given to others; more makes a turn void."""
-TRIES = 3
-"""Turns that may be void one after another before the figure is given as void."""
 STEP = 1.25
 """The factor between two rates while the highest sustained one is looked for."""
 STEPS = 14
@@ -36,8 +34,6 @@ KEY = "bench-key"
 
 TARGETS = {"p50": 3.0, "p99": 4.0, "ack_p50": 5.0, "max": 1.0}
 """What to be at least as good as: at most, and for ``max`` at least."""
-
-VOID = f"the generator was late by more than {LATE:g} ms, or the host gave more than {STOLEN:.0%} of the time to others"
 
 CONFIG = """
 [receiver]
@@ -133,7 +129,15 @@ def transform_events(events):
 '''
 
 
-def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+Watching = Callable[[Child], AbstractContextManager[Child | None]]
+"""Has somebody look at a subject for as long as the block lasts; what that one prints at its end are figures, too."""
+
+
+def _nobody(_child: Child) -> AbstractContextManager[Child | None]:
+    return nullcontext()
+
+
+def turn(subject: str, *, rate: float, seconds: float, folder: Path, watching: Watching = _nobody) -> dict[str, Any]:
     """Run one subject (``floor`` or ``engine``) once, and return its figures in milliseconds."""
     with running(str(HERE / "sink.py")) as sink:
         if subject == "floor":
@@ -144,7 +148,7 @@ def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str
             (cwd / "config.toml").write_text(config)
             (cwd / "normalise.py").write_text(FUNCTION)
             argv = ["-m", "engine", "run", "-c", "config.toml"]
-        with running(*argv, cwd=cwd) as child:
+        with running(*argv, cwd=cwd) as child, watching(child) as watcher:
             before = child.cpu()
             generated = generate(
                 port=child.port,
@@ -155,9 +159,10 @@ def turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str
                 connections=CONNECTIONS,
             )
             cpu = child.cpu() - before
+            saw = json.loads(watcher.stop()) if watcher else {}
             child.stop()
         arrived = json.loads(sink.stop())
-    return figures(generated, arrived, cpu, seconds)
+    return figures(generated, arrived, cpu, seconds) | saw
 
 
 def figures(generated: dict[str, Any], arrived: dict[str, Any], cpu: float, seconds: float) -> dict[str, Any]:
@@ -188,19 +193,6 @@ def _part(ordered: list[float], part: float) -> float:
     return round(ordered[min(int(part * len(ordered)), len(ordered) - 1)], 3) if ordered else float("nan")
 
 
-def judged_turn(subject: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
-    """Run a turn, again if it is void; the last one is returned, void or not."""
-    for _ in range(TRIES):
-        before = stolen()
-        found = turn(subject, rate=rate, seconds=seconds, folder=folder)
-        after = stolen()
-        found["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
-        found["void"] = found["late_ms"] > LATE or found["stolen"] > STOLEN
-        if not found["void"]:
-            break
-    return found
-
-
 def sustained(subject: str, *, rate: float, seconds: float, folder: Path, tell: Any) -> dict[str, Any]:
     """Return the last turn whose rate was sustained, as rates grow step by step from *rate*; the first if none was.
 
@@ -227,7 +219,8 @@ def pipeline(*, rate: float, seconds: float, pairs: int, search: bool, tell: Any
         for pair in range(pairs):
             for subject in ("floor", "engine"):
                 tell(f"pair {pair + 1} of {pairs}: {subject} at {rate:g}/s")
-                turns[subject].append(judged_turn(subject, rate=rate, seconds=seconds, folder=folder))
+                once = partial(turn, subject, rate=rate, seconds=seconds, folder=folder)
+                turns[subject].append(judged(once))
                 if search:
                     most = sustained(subject, rate=2 * rate, seconds=min(seconds, 3.0), folder=folder, tell=tell)
                     turns[f"{subject}_max"].append(most)

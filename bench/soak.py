@@ -24,7 +24,8 @@ from typing import Any
 import msgspec
 
 from bench.children import HERE, ROOT, Child, running, stolen
-from bench.pipeline import KEY, LATE, STEP, STEPS, STOLEN, SUSTAINED
+from bench.judged import LATE, STOLEN, stolen_since
+from bench.pipeline import KEY, STEP, STEPS, SUSTAINED
 from engine.observe.balance import equations
 from engine.observe.status import Status
 
@@ -93,8 +94,7 @@ def soak(*, rate: float, minutes: float, tell: Callable[[str], None], slot: floa
         rate = rate or _most(Path(name), tell) / 2
         before = stolen()
         figures = _run(Path(name), rate=rate, seconds=minutes * 60, slot=slot, tell=tell)
-        after = stolen()
-    figures["stolen"] = round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
+    figures["stolen"] = stolen_since(before)
     return {"rate": round(rate), "minutes": minutes, **figures, "verdicts": verdicts(figures)}
 
 

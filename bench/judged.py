@@ -1,0 +1,38 @@
+"""When a turn says something: it is void, and repeated, if its generator was late or the host gave time to others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.children import stolen
+
+LATE = 10.0
+"""Milliseconds: a generator that was later makes a turn void."""
+STOLEN = 0.05
+"""The part of the machine's time that its host may have given to others; more makes a turn void."""
+TRIES = 3
+"""Turns that may be void one after another before the figure is given as void."""
+VOID = f"the generator was late by more than {LATE:g} ms, or the host gave more than {STOLEN:.0%} of the time to others"
+
+
+def judged(turn: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run a turn, again if it is void; the last one is returned, void or not.
+
+    Args:
+        turn: returns its figures, ``late_ms`` among them; a ``void`` of its own is respected.
+    """
+    for _ in range(TRIES):
+        before = stolen()
+        found = turn()
+        found["stolen"] = stolen_since(before)
+        found["void"] = bool(found.get("void")) or found["late_ms"] > LATE or found["stolen"] > STOLEN
+        if not found["void"]:
+            break
+    return found
+
+
+def stolen_since(before: tuple[int, int]) -> float:
+    """Return the part of the machine's time that its host gave to others since *before*, what `stolen` said."""
+    after = stolen()
+    return round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)
