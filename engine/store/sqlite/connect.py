@@ -66,7 +66,7 @@ def connect(file: pathlib.Path, mode: str) -> sqlite3.Connection:
         timeout=WAIT,
         isolation_level=None,
         check_same_thread=False,
-        cached_statements=400,  # one for each size of group, see `writing.insert`
+        cached_statements=400,  # one for each of `writing.SIZES`
     )
     connection.create_function("stage_of", 1, codec.stage_of, deterministic=True)
     if mode == "ro":

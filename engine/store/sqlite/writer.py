@@ -29,6 +29,9 @@ LOOK = 1000
 INSERTS = (writing.SOURCES, writing.LOG, writing.RESULTS)
 """What is inserted, in the order in which one commit does it."""
 
+ROWS = 256
+"""Rows in one commit of inserts, at most."""
+
 
 LINGER = 0.002
 """Seconds that an insert waits for others under load.
@@ -187,16 +190,16 @@ class Writer:
             time.sleep(LINGER)
 
     def _wait(self, item: Insert) -> None:
-        """Let *item* wait for the next transaction; not beyond one statement's worth of rows."""
+        """Let *item* wait for the next transaction; not beyond one commit's worth of rows."""
         self._patient.append(item)
-        if sum(len(one.rows) for one in self._patient) >= writing.ROWS:
+        if sum(len(one.rows) for one in self._patient) >= ROWS:
             self._insert(self._patient)
 
     def _gather(self, first: Insert) -> list[Insert]:
         """Return *first* and what waits behind it and may share its commit."""
         group = [first]
         rows = len(first.rows)
-        while rows < writing.ROWS:
+        while rows < ROWS:
             try:
                 item = self._inbox.get_nowait()
             except queue.Empty:
@@ -204,7 +207,7 @@ class Writer:
             if isinstance(item, Insert) and item.patient:
                 self._patient.append(item)
                 continue
-            if not isinstance(item, Insert) or rows + len(item.rows) > writing.ROWS:
+            if not isinstance(item, Insert) or rows + len(item.rows) > ROWS:
                 self._put_off.append(item)
                 break
             group.append(item)
@@ -225,24 +228,16 @@ class Writer:
         self._tell(self._inserted, group, error)
 
     def _write(self, group: Sequence[Insert]) -> None:
-        heads = {item.head for item in group}
-        many = sum(len(item.rows) for item in group)
-        several = len(heads) > 1 or many > writing.ROWS
-        if several:
+        parts = _parts(group)
+        if len(parts) > 1:
             self._connection.execute("BEGIN IMMEDIATE")
-        self._put(group, heads)
-        if several:
+        for head, part in parts:
+            writing.put(self._connection, head, part)
+        if len(parts) > 1:
             self._connection.execute("COMMIT")
-        self._rows += many
+        self._rows += sum(len(part) for _, part in parts)
         if self._rows >= LOOK:
             self._look()
-
-    def _put(self, group: Sequence[Insert], heads: set[str]) -> None:
-        for head in INSERTS:
-            if head in heads:
-                writing.insert(
-                    self._connection, head, [row for item in group if item.head == head for row in item.rows]
-                )
 
     def _inserted(self, group: Sequence[Insert], error: StoreError | None) -> None:
         """Tell a whole group; in the trio thread."""
@@ -260,7 +255,8 @@ class Writer:
         if error is None:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._put(self._patient, {item.head for item in self._patient})
+                for head, part in _parts(self._patient):
+                    writing.put(self._connection, head, part)
                 result = work.run(self._connection)
                 self._connection.execute("COMMIT")
                 self._tell(self._inserted, self._patient, None)
@@ -299,3 +295,14 @@ class Writer:
             self._token.run_sync_soon(call, *args)
         except trio.RunFinishedError:
             return  # nobody is left to hear it
+
+
+def _parts(group: Sequence[Insert]) -> list[tuple[str, writing.Rows]]:
+    """Return (head, rows) of the statements that write *group*."""
+    heads = {item.head for item in group}
+    return [
+        (head, part)
+        for head in INSERTS
+        if head in heads
+        for part in writing.parts([row for item in group if item.head == head for row in item.rows])
+    ]

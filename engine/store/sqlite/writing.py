@@ -6,6 +6,7 @@ many short ones, keep a transaction short while the process is busy.
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 import sqlite3
@@ -18,8 +19,18 @@ from engine.store import books
 from engine.store.base import Change, Cursor, Progress
 from engine.store.sqlite import codec, queries
 
-ROWS = 256
-"""Rows in one statement, at most."""
+SIZES = (*range(1, 33), 48, 64, 96, 128, 192, 256)
+"""How many rows a statement may have; half of an even one is one, too.
+
+A prepared statement is kept, and with it what was bound to it last. One for every size up to 256 came to 40 MiB of
+memory after some hours with events of 1 KB, and would come to more than a GiB with the longest.
+"""
+KEPT = 256 * 1024
+"""Bytes in one statement of several rows, at most."""
+STRAIGHT = 32
+"""Rows up to which every number is one of `SIZES`."""
+
+Rows = Sequence[tuple[object, ...]]
 
 SOURCES = "INSERT INTO sources (id, name)"
 LOG = "INSERT INTO log (position, source, received_at, envelope, raw)"
@@ -46,19 +57,43 @@ COUNTS = "INSERT INTO counts (scope, name, value)"
 COUNTS_AGAIN = "ON CONFLICT (scope, name) DO UPDATE SET value = value + excluded.value"
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=512)
 def statement(head: str, width: int, many: int, tail: str) -> str:
     """Return an INSERT of *many* rows with *width* columns; the same text finds the same prepared statement."""
     row = f"({','.join('?' * width)})"
     return f"{head} VALUES {','.join([row] * many)} {tail}"
 
 
-def insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[object, ...]], tail: str = "") -> None:
-    """Write rows, at most `ROWS` of them in one statement."""
-    for start in range(0, len(rows), ROWS):
-        some = rows[start : start + ROWS]
-        sql = statement(head, len(some[0]), len(some), tail)
-        connection.execute(sql, list(itertools.chain.from_iterable(some)))
+def insert(connection: sqlite3.Connection, head: str, rows: Rows, tail: str = "") -> None:
+    """Write rows, in one statement for each of their `parts`."""
+    for part in parts(rows):
+        put(connection, head, part, tail)
+
+
+def put(connection: sqlite3.Connection, head: str, part: Rows, tail: str = "") -> None:
+    """Write one of the `parts` of rows."""
+    sql = statement(head, len(part[0]), len(part), tail)
+    connection.execute(sql, list(itertools.chain.from_iterable(part)))
+
+
+def parts(rows: Rows) -> list[Rows]:
+    """Return *rows* cut into those of one statement each: of one of `SIZES`, and of `KEPT` bytes if not alone."""
+    if len(rows) <= STRAIGHT and _size(rows) <= KEPT:
+        return [rows] if rows else []
+    found: list[Rows] = []
+    start = 0
+    while start < len(rows):
+        many = SIZES[bisect.bisect(SIZES, len(rows) - start) - 1]
+        while many > 1 and _size(rows[start : start + many]) > KEPT:
+            many //= 2
+        found.append(rows[start : start + many])
+        start += many
+    return found
+
+
+def _size(rows: Rows) -> int:
+    """Return the bytes of the last column, where long things are."""
+    return sum([len(row[-1]) for row in rows if isinstance(row[-1], bytes)])
 
 
 def write_change(connection: sqlite3.Connection, change: Change, good: tuple[bool, ...]) -> books.Effect:
