@@ -12,9 +12,12 @@ from bench import backlog, console, isolation, pipeline, soak
 
 NAMES = ("pipeline", "backlog", "console", "functions", "hop", "ingest", "isolation", "language", "soak", "store")
 
+COUNTED = ("lost", "books")
+"""Verdicts that are counts, and so hold on every machine."""
+
 
 def main() -> int:
-    """Run one bench; 0 when it ran, whatever the figures."""
+    """Run one bench; 1 if it lost something or its books do not balance, 0 whatever its times are."""
     parser = argparse.ArgumentParser(prog="headrace bench", description=__doc__)
     parser.add_argument("name", choices=NAMES)
     rate = "events a second offered (soak: half of the most it finds; pipeline: 1000, console: 2000, others: 500)"
@@ -30,7 +33,10 @@ def main() -> int:
     wish = parser.parse_args()
     result, text = _run(wish)
     print(json.dumps(result) if wish.json else text)
-    return 0
+    wrong = [name for name in COUNTED if result.get("verdicts", {}).get(name, {}).get("kept") is False]
+    if wrong:
+        print(f"{wish.name}: {' and '.join(wrong)}: see above", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -63,7 +63,9 @@ def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], 
                 tell(f"pair {pair + 1} of {pairs}: {others}")
                 once = partial(_turn, others, rate=rate, seconds=seconds, folder=Path(folder))
                 turns[others].append(judged(once))
-    return {"rate": rate, "seconds": seconds, "turns": turns, "verdict": verdict(turns)}
+    lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
+    verdicts = {"p95": verdict(turns), "lost": {"events": lost, "kept": not lost}}
+    return {"rate": rate, "seconds": seconds, "turns": turns, "verdicts": verdicts}
 
 
 def _turn(others: str, *, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
@@ -111,29 +113,27 @@ def verdict(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     pairs = [
         pair for pair in zip(turns["alone"], turns["sick"], strict=True) if not (pair[0]["void"] or pair[1]["void"])
     ]
-    lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
     if not pairs:
-        return {"pairs": 0, "lost": lost, "kept": None}
+        return {"pairs": 0, "kept": None}
     ratio = statistics.median(sick["p95"] / alone["p95"] for alone, sick in pairs)
     apart = statistics.median(sick["p95"] - alone["p95"] for alone, sick in pairs)
     return {
         "pairs": len(pairs),
-        "lost": lost,
         "alone_p95_ms": statistics.median(alone["p95"] for alone, _ in pairs),
         "sick_p95_ms": statistics.median(sick["p95"] for _, sick in pairs),
         "ratio": round(ratio, 2),
         "apart_ms": round(apart, 2),
-        "kept": not lost and (ratio <= RATIO or apart <= APART),
+        "kept": ratio <= RATIO or apart <= APART,
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """Return *result* for a person."""
-    one = result["verdict"]
+    one, lost = result["verdicts"]["p95"], result["verdicts"]["lost"]["events"]
     if one["kept"] is None:
-        return f"void in every pair: {VOID}"
+        return f"void in every pair: {VOID}; {lost} lost"
     return (
         f"p95 of the third: {one['alone_p95_ms']} ms alone, {one['sick_p95_ms']} ms beside two sick ones; "
         f"median of {one['pairs']} pairs: ratio {one['ratio']} (≤ {RATIO:g}) or {one['apart_ms']} ms apart "
-        f"(≤ {APART:g}); {one['lost']} lost: {'kept' if one['kept'] else 'BROKEN'}"
+        f"(≤ {APART:g}); {'kept' if one['kept'] else 'BROKEN'}; {lost} lost"
     )
