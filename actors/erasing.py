@@ -23,19 +23,23 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
     What waits in channels is thrown away, since it is in the log as well, where by now nothing stands any more. What a
     sender has in a request just now cannot be called back; if it fails, nothing of it is written.
     """
-    step = await forget(erasure, tree.store, tree.plan, tree.clock.wall())
-    after = step.erasure
-    if step.events:
-        positions = {event.position for event in step.events}
+    positions: set[int] = set()
+    taken = 0
+
+    async def out(found: Collection[int]) -> None:
+        nonlocal taken
+        positions.update(found)
         for spans in tree.spans.values():
             spans.forget()
         for offers in tree.offers.values():
             offers.forget()
-        after = msgspec.structs.replace(
-            after,
-            taken=after.taken + await _take_out(tree, positions),
-            remembered=after.remembered + _forget(tree, positions, step.events),
-        )
+        taken += await _take_out(tree, positions)
+
+    step = await forget(erasure, tree.store, tree.plan, tree.clock.wall(), out)
+    if positions:
+        taken += await _take_out(tree, positions)  # what was due, and claimed, before its row went
+    remembered = step.erasure.remembered + _forget(tree, positions, step.events)
+    after = msgspec.structs.replace(step.erasure, taken=step.erasure.taken + taken, remembered=remembered)
     if after.state == "done":
         _forget_windows(tree, after.value)
         after = msgspec.structs.replace(after, in_flight=await _in_flight(tree))
@@ -58,10 +62,14 @@ async def _take_out(tree: Tree, positions: Collection[int]) -> int:
 
 
 def _waiting(tree: Tree, positions: Collection[int]) -> list[Work]:
-    """Return what waits for a sender, out of its lane by now."""
-    taken: list[Work] = []
+    """Return what waits for a sender, or for its turn to, and is let go of by now."""
+
+    def mine(work: Work) -> bool:
+        return work_delivery(work).position in positions
+
+    taken = tree.orderings.take_out(mine)
     for lanes in tree.lanes.values():
-        taken += lanes.take_out(lambda work: work_delivery(work).position in positions)
+        taken += lanes.take_out(mine)
     return taken
 
 

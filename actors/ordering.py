@@ -153,6 +153,12 @@ class Ordering:
             self._go_on(freed)
         self.changed()
 
+    def take_out(self, where: Callable[[Work], bool]) -> list[Work]:
+        """Return what waits in memory for its turn and is so, and let go of it."""
+        gone, seats = self.turns.take_out(where)
+        self._give_back(seats)
+        return gone
+
     def withdraw(self) -> list[Work]:
         """Return all that waits in memory, and let go of it: the sync goes, or goes elsewhere."""
         gone, seats = self.turns.withdraw()
@@ -240,6 +246,10 @@ class Orderings:
             if delivery.turn and (one := self.by_sync.get(delivery.sync)) is not None:
                 found += one.followers(work, fits)
         return found
+
+    def take_out(self, where: Callable[[Work], bool]) -> list[Work]:
+        """Return what waits for its turn in any order and is so, and let go of it."""
+        return [work for one in self.by_sync.values() for work in one.take_out(where)]
 
     def is_live(self, work: Work) -> bool:
         """Return whether *work* holds back others of its key."""

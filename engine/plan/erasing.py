@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -34,7 +34,15 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Logged] = ()
 
 
-async def forget(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgotten:
+Out = Callable[[Collection[int]], Awaitable[None]]
+"""Takes out of memory what waits there to be sent, by the positions of its events."""
+
+
+async def nothing_waits(_positions: Collection[int]) -> None:
+    """Take nothing out: no engine runs."""
+
+
+async def forget(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out = nothing_waits) -> Forgotten:
     """Make the next step of *erasure*.
 
     Args:
@@ -42,16 +50,18 @@ async def forget(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forg
         store: erased from.
         plan: tells which events their contract had stopped, so that the books go on.
         now: epoch seconds.
+        out: called when events are gone from the log and before their ledger rows go: the end of a row lets go what
+            waits behind it.
     """
     if not erasure.last and erasure.state == "log":
         rows = await store.history.newest()
         erasure = msgspec.structs.replace(erasure, last=store.last, below=store.last + 1, rows=rows)
     if erasure.state == "log" and erasure.below > 1:
-        return await _log(erasure, store, plan, now)
+        return await _log(erasure, store, plan, now, out)
     if erasure.state == "log":
         return Forgotten(erasure=msgspec.structs.replace(erasure, state="ledger"))
     if erasure.state == "ledger":
-        return await _ledger(erasure, store)
+        return await _ledger(erasure, store, out)
     found = await store.eraser.erase_rest(erasure.who, ())
     scrubbed = await store.eraser.scrub()
     return Forgotten(
@@ -65,7 +75,7 @@ async def forget(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forg
     )
 
 
-async def _log(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgotten:
+async def _log(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out) -> Forgotten:
     """Erase a stretch of the log, with everything that is kept of its positions."""
     events, below = await store.history.of_user(erasure.who, erasure.below, LOOKED)
     await store.read("", 0, erasure.last, 1)  # waits until all of it is durable
@@ -77,6 +87,8 @@ async def _log(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgot
     buried = 0
     for start in range(0, len(tombs), CHUNK):
         buried += await store.eraser.bury(tombs[start : start + CHUNK])
+    if positions:
+        await out(positions)
     rows = await store.history.troubles(positions) if positions else []
     states = await _rows(store, rows)
     violations = (await store.eraser.erase_rest(erasure.who, positions))["violations"] if positions else 0
@@ -91,10 +103,12 @@ async def _log(erasure: Erasure, store: Store, plan: Plan, now: float) -> Forgot
     return Forgotten(erasure=after, events=events)
 
 
-async def _ledger(erasure: Erasure, store: Store) -> Forgotten:
+async def _ledger(erasure: Erasure, store: Store, out: Out) -> Forgotten:
     """Erase entries that outlived their event in the log: they have a copy of it."""
     found = await store.history.sweep(Selection(), (erasure.row, erasure.rows), ROWS)
     mine = [row for _, row in found if looking.is_of(row.event, erasure.who)]
+    if mine:
+        await out([row.position for row in mine])
     states = await _rows(store, mine)
     more = len(found) == ROWS
     after = msgspec.structs.replace(

@@ -264,6 +264,26 @@ class Turns(Generic[T]):
         line.forsaken = line.last if line.parking else 0
         return gone, seats
 
+    def take_out(self, where: Callable[[T], bool]) -> tuple[list[T], int]:
+        """Take out those that wait in memory and are so; the order of the others stays.
+
+        Returns:
+            What was taken out, and how many of it had a place in the lane.
+        """
+        gone: list[T] = []
+        seats = 0
+        for line in self.lines.values():
+            standing = len(line.waiting) - line.seated
+            wanted = [where(waits.item) for waits in line.waiting]
+            if not any(wanted):
+                continue
+            gone += [waits.item for waits, out in zip(line.waiting, wanted, strict=True) if out]
+            line.waiting = deque(waits for waits, out in zip(line.waiting, wanted, strict=True) if not out)
+            self.standing -= sum(wanted[:standing])
+            line.seated -= sum(wanted[standing:])
+            seats += sum(wanted[standing:])
+        return gone, seats
+
     def withdraw(self) -> tuple[list[T], int]:
         """Take out all that wait in memory; nothing parked is wished for until `again` is over.
 

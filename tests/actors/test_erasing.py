@@ -101,6 +101,50 @@ async def test_what_waits_for_its_sender_goes_nowhere_and_what_it_has_in_hand_le
     assert unbalanced(status) == []
 
 
+ORDERED = TWO.replace('destination = "crm"\n', 'destination = "crm"\norder_by = "userId"\n')
+
+
+async def test_what_waits_behind_a_request_of_its_key_is_not_sent_after_it(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    mended = trio.Event()
+
+    async def late(batch):
+        await mended.wait()
+        return await always(200)(batch)
+
+    engine.desk().answer = late
+    await let_in(engine, "u1", "u1", "u2", "u1", "u1")
+    await engine.desk().called(1)
+    await trio.sleep(1)
+
+    report = await erased(engine)
+
+    assert (report.taken, report.in_flight) == (3, 1)
+    mended.set()
+    status = await engine.settled()
+    assert users(engine) == ["u1", "u2"]
+    assert (status.syncs[0].delivered, status.syncs[0].erased) == (2, 3)
+    assert unbalanced(status) == []
+
+
+async def test_what_waits_behind_one_that_is_tried_again_is_not_sent_in_its_place(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 else 200)
+    await let_in(engine, "u1", "u1", "u2", "u1", "u1")
+    await engine.desk().called(2)
+    await trio.sleep(1)
+
+    report = await erased(engine)
+
+    assert (report.taken, report.in_flight, report.rows_erased) == (3, 0, {"retrying": 1})
+    status = await engine.settled(7200)
+    assert users(engine) == ["u1", "u2"]
+    assert (status.syncs[0].delivered, status.syncs[0].erased) == (1, 4)
+    assert unbalanced(status) == []
+    await let_in(engine, "u1")  # the key is free again
+    assert (await engine.settled()).syncs[0].delivered == 2
+
+
 async def test_a_sync_that_lags_filters_what_was_erased(nursery, autojump_clock):
     engine = await grow(nursery, TWO)
     await engine.tree.operator.pause("syncs", "orders")

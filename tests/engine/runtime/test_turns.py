@@ -84,6 +84,16 @@ class EveryTurn(RuleBasedStateMachine):
             self.places += not freed.seated
             self._goes(key, freed.item, along=True)
 
+    @rule(rest=st.integers(0, 2))
+    def take_out(self, rest: int) -> None:
+        gone, seats = self.turns.take_out(lambda number: number % 3 == rest)
+        self.places -= seats
+        waiting = {number for line in self.turns.lines.values() for _, number in line.waiting}
+        assert not any(number % 3 == rest for number in waiting)
+        for wanted in self.wanted.values():
+            for number in set(gone) & set(wanted):
+                wanted.remove(number)
+
     @rule(many=st.integers(1, 3))
     def fetch(self, many: int) -> None:
         for key, line in list(self.turns.wishes.items()):
