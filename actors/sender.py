@@ -78,8 +78,10 @@ class Sender:
                 if self.plan.linger:
                     await self.port.lanes.gather(self.plan.limits.batch, self.plan.linger)
                 admission = await self.port.breaker.admit()
-                picked = self._picked(hand, admission)
-                if picked:
+                await self.port.limiter.take()  # before the pick: what is in hand can be neither held nor erased
+                if not (picked := self._picked(hand, admission)):
+                    self.port.limiter.give_back()
+                else:
                     await self._send_all(client, Held(hand=hand, admission=admission), picked)
                     self.port.lanes.done(hand)
                     if isinstance(picked[0], Due):
@@ -92,7 +94,9 @@ class Sender:
                 await client.aclose()
 
     def _picked(self, hand: int, admission: Admission) -> list[Work]:
-        """Return what goes into one request; none if another hand was quicker."""
+        """Return what goes into one request; none if another hand was quicker, or may not send any more."""
+        if not self.port.breaker.holds(admission):
+            return []
         if admission.probe:
             self.port.lanes.prefer_others()  # what failed last comes by the lane of what is due
         most = 1 if admission.probe else self.plan.limits.batch  # a probe harms, or blames, one and not a whole batch
@@ -102,9 +106,15 @@ class Sender:
         """Send what was picked, in one request or, if the destination refuses the batch as a whole, in parts."""
         await self.outlets.places.reserve(len(picked))
         self._reserved[held.hand] = len(picked)
-        parts = [await self._permitted(held, await self._young(held, picked))]
+        part = await self._permitted(held, await self._young(held, picked))
+        if not part:
+            self.port.limiter.give_back()
+            return
+        parts = await self._send(client, held, part, [])
         while parts:
-            parts = await self._send(client, held, parts.pop(), parts)
+            if part := parts.pop():
+                await self.port.limiter.take()
+                parts = await self._send(client, held, part, parts)
 
     async def _young(self, held: Held, picked: list[Work]) -> list[Work]:
         """Return *picked* without what has waited too long, which is archived."""
@@ -162,13 +172,7 @@ class Sender:
     async def _send(
         self, client: HttpClient | None, held: Held, part: list[Work], later: list[list[Work]]
     ) -> list[list[Work]]:
-        """Make one request for *part* and report it; return what is to be sent then, the last one first.
-
-        That is what was to be sent *later* and, if it was too much at once, *part* in halves.
-        """
-        if not part:
-            return later
-        await self.port.limiter.take()
+        """Make one request for *part* and report it; return what is to be sent *later*, the last one first."""
         deliveries = [work_delivery(work) for work in part]
         at = self.clock.wall()
         if not isinstance(part[0], Due):
@@ -230,12 +234,8 @@ class Sender:
         except httpx.TransportError as error:
             text = f"{type(error).__name__}: {error}"
             return Reply(error=text, seconds=self.clock.monotonic() - started)
-        return Reply(
-            status=answer.status,
-            headers=answer.headers,
-            body=answer.body,
-            seconds=self.clock.monotonic() - started,
-        )
+        seconds = self.clock.monotonic() - started
+        return Reply(status=answer.status, headers=answer.headers, body=answer.body, seconds=seconds)
 
     async def _direct(self, deliveries: list[Delivery]) -> Outcome:
         """Let a destination that does not speak HTTP make its attempt."""

@@ -158,6 +158,10 @@ class Breaker:
         self._tell(before)
         return PROBE
 
+    def holds(self, admission: Admission) -> bool:
+        """Return whether a leave still holds that was given a while ago: others may have failed, or somebody paused."""
+        return not self._pauses and (admission.probe or self._sick == "closed")
+
     def success(self, admission: Admission | None = None) -> None:
         """Count a request that was answered well; a probe's success closes the breaker.
 

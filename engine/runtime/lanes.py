@@ -227,7 +227,9 @@ class Lanes(Generic[T]):
         self._lingering.unpark_all()
 
     def _choose(self) -> Lane[T] | None:
-        """Return the lane whose turn it is, of those that have items."""
+        """Return the lane whose turn it is, of those that have items; none once nobody may pick any more."""
+        if self._dismissed:
+            return None
         other = next((lane for lane in self._others if lane.items), None)
         if self._first.items and (self._turn_of_first or other is None):
             self._turn_of_first = False

@@ -70,6 +70,13 @@ class Limiter:
             while not self._try(tokens):
                 await self._naps.until(self._ready_at(tokens, self._clock.monotonic()))
 
+    def give_back(self, tokens: float = 1) -> None:
+        """Return *tokens* that were taken for nothing; the next in line may have them at once."""
+        self._taken -= tokens
+        if self._rate is not None:
+            self._full_at -= tokens / self._rate
+            self._naps.cut()
+
     def pause_until(self, moment: float) -> None:
         """Let nothing through before *moment* (monotonic seconds); an earlier one than before is ignored.
 

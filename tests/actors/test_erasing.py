@@ -145,6 +145,20 @@ async def test_what_waits_behind_one_that_is_tried_again_is_not_sent_in_its_plac
     assert (await engine.settled()).syncs[0].delivered == 2
 
 
+async def test_what_waits_for_the_rate_goes_nowhere(nursery, autojump_clock):
+    limits = 'concurrency = 2\nrate = "1/h"\nburst = 1'
+    engine = await grow(nursery, TWO.replace("concurrency = 1", limits))
+    await let_in(engine, "u2", "u1", "u1", "u1")
+    await trio.sleep(5)
+
+    report = await erased(engine)
+
+    assert (report.taken, report.in_flight) == (3, 0)
+    await trio.sleep(4 * 3600)
+    assert users(engine) == ["u2"]
+    assert unbalanced(await engine.settled()) == []
+
+
 async def test_a_sync_that_lags_filters_what_was_erased(nursery, autojump_clock):
     engine = await grow(nursery, TWO)
     await engine.tree.operator.pause("syncs", "orders")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -118,6 +119,24 @@ async def test_what_is_paused_keeps_everything_and_goes_on_in_order(nursery, aut
     assert await engine.tree.operator.resume(kind, name)
     status = await engine.settled()
     assert engine.desk().positions == list(range(1, 3001))
+    assert unbalanced(status) == []
+
+
+LIMITED = ORDERS.replace("concurrency = 1", 'concurrency = 4\nrate = "1/m"\nburst = 1')
+
+
+async def test_what_waits_for_the_rate_is_not_sent_once_it_is_paused(nursery, autojump_clock):
+    engine = await grow(nursery, LIMITED)
+    await engine.send(10)
+    await trio.sleep(5)
+    await engine.tree.operator.pause("destinations", "crm")
+    await trio.sleep(1200)
+    assert len(engine.desk().calls) == 1
+
+    await engine.tree.operator.resume("destinations", "crm")
+    status = await engine.settled(1200)
+    assert status.syncs[0].delivered == 10
+    assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(engine.desk().times))
     assert unbalanced(status) == []
 
 

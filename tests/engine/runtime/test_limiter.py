@@ -116,6 +116,25 @@ async def test_one_who_gives_up_takes_no_token_and_lets_the_next_one_through(nur
     assert await moments(bucket, [2, 2]) == [3.0, 4.0]
 
 
+async def test_a_token_that_is_given_back_goes_to_who_waits(nursery, autojump_clock):
+    bucket = limiter(0.1)
+    await bucket.take()
+    came: list[float] = []
+
+    async def wait():
+        await bucket.take()
+        came.append(trio.current_time())
+
+    nursery.start_soon(wait)
+    await trio.sleep(3)
+    bucket.give_back()
+    await wait_all_tasks_blocked()
+    assert came == [3.0]
+    assert bucket.statistics().taken == 1
+    await bucket.take()
+    assert trio.current_time() == 13.0
+
+
 async def test_rounding_never_makes_a_sleep_too_short(autojump_clock):
     await trio.sleep(70_003.7)
     bucket = limiter(333.3)
