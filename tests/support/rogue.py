@@ -168,6 +168,11 @@ async def hang(line: Line) -> None:
     await line.drain()
 
 
+async def deaf(_line: Line) -> None:
+    """Never read a byte, and hang up after a minute: who does not read does not see either that the other has gone."""
+    await trio.sleep(60)
+
+
 async def drip(line: Line) -> None:
     """Answer a byte every three seconds, for ever."""
     await line.request()

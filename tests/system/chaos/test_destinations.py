@@ -338,3 +338,46 @@ async def test_a_destination_that_nobody_reaches_loses_nothing_and_harms_nobody(
     await scene.sick.ignore()
 
     await go_through(nursery, scene, UNREACHED)
+
+
+LARGE = """
+[receiver.limits]
+event = "8 MiB"
+"""
+MORE_THAN_SOCKETS_HOLD = 5 << 20
+"""Bytes: Linux takes 4 MiB from who sends, whether the other reads or not."""
+
+
+async def test_a_destination_that_never_reads_is_a_time_out(nursery, jumping_clock, papers):
+    scene = Scene(papers)
+    await scene.open(nursery)
+    scene.sick.behave(rogue.deaf)
+    await trio.testing.wait_all_tasks_blocked()
+    config = scene.config(Case()).replace('"properties.n"', '"properties.n", fill = "properties.fill"', 1)
+    engine = await grow(nursery, LARGE + config)
+    await engine.unwatched()
+    await engine.send(3, fill="x" * MORE_THAN_SOCKETS_HOLD)
+    await scene.other.came(3)
+    await trio.sleep(SICK)
+
+    rows = await waiting(engine)
+    status = await engine.tree.operator.status()
+    assert {(row.reason, row.error) for row in rows} == {
+        ("timeout", "WriteTimeout: 127.0.0.1 took longer than 10 s (write)")
+    }
+    # 10 s each, and 2.5, 5, 10 and 20 s between them; the sixth is under way or waits.
+    assert [row.attempts for row in rows] == [5, 5, 5]
+    assert (scene.sick.requests, scene.sick.connections) == ([], 18)
+    assert [one.state for one in status.destinations] == ["closed", "closed"]
+    assert unbalanced(status) == []
+
+    scene.sick.behave(well)
+    status = await engine.settled(3600)
+    assert sorted(scene.sick.numbers) == [1, 2, 3]
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (3, 0)
+    assert unbalanced(status) == []
+    await engine.stop()
+    while scene.sick.open or scene.other.open:
+        await trio.lowlevel.checkpoint()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (tasks(), sockets()) == scene.before
