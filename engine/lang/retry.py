@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -17,6 +18,9 @@ PAUSED = frozenset({401, 403})
 TOO_LARGE = 413
 LONGEST_WAIT = 3600.0
 """Seconds that a Retry-After may ask for; a longer one is cut, since a probe an hour costs nothing."""
+
+
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class Verdict(StrEnum):
@@ -138,11 +142,11 @@ def retry_after(value: str, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks for (at most an hour), or None if it says nothing readable.
 
     Args:
-        value: seconds, or an HTTP date (RFC 9110, 10.2.3).
+        value: seconds, or an HTTP date (RFC 9110, 10.2.3); some say fractions of seconds, which it does not know.
         now: epoch seconds, for dates.
     """
     text = value.strip()
-    if text.isascii() and text.isdigit():
+    if _SECONDS.fullmatch(text):
         return min(float(text), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(text)
