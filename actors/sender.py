@@ -26,7 +26,7 @@ from engine.runtime.beside import Beside
 from engine.runtime.breaker import Admission
 from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
-from engine.runtime.http_client import HttpClient, tls_context
+from engine.runtime.http_client import MAX_BODY, HttpClient, tls_context
 from engine.store.outcome import KEPT, UNREADABLE, Outcome
 from engine.store.tally import UNASKED, Tally, Waits, Work, counted_from, work_delivery
 
@@ -387,9 +387,8 @@ class Sender:
     def _client(self) -> HttpClient | None:
         if not isinstance(self.plan.destination, Translator):
             return None
-        return HttpClient(
-            allow_private=self.plan.allow_private, timeout=self.plan.timeout, tls=self._tls, max_body=KEPT
-        )
+        plan, most = self.plan, MAX_BODY if self.plan.limits.batch > 1 else KEPT  # a batch's may tell of each item
+        return HttpClient(allow_private=plan.allow_private, timeout=plan.timeout, tls=self._tls, max_body=most)
 
 
 def _fitting(items: Sequence[Item] | None, reply: Reply, deliveries: Sequence[Delivery]) -> tuple[Item, ...] | None:

@@ -20,7 +20,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         status: the HTTP status; 0 if nothing came back.
         headers: lower-case names.
-        body: at most 10 KiB of it.
+        body: at most 10 KiB of it; 1 MiB where a request may hold a batch, of which it may tell item by item.
         error: the error's class and text if nothing came back, for example ``ConnectError: refused``.
         seconds: from the first byte sent to the last read.
     """

@@ -130,7 +130,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         reason: a code; "" takes the verdict's own, for example ``rejected_400``.
         message: what the destination said about this one.
         retry_after: seconds for which the destination asked to be left alone, or None; for a `Direct` one, whose
-            answers have no headers. The longest of a batch counts, and paces the whole destination.
+            answers have no headers. The longest of a batch counts, an hour at most, and paces the whole destination.
         status: the HTTP status that the verdict was read from, or 0; the destination's own rules for it count first.
     """
 

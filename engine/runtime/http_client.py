@@ -20,7 +20,7 @@ from engine.runtime.address import PrivateAddress, Resolver, SystemResolver, sys
 from engine.runtime.http_connection import Connection, Guard, Timeouts, dial, tls_context, within
 from engine.runtime.http_wire import Ask, RawHeaders, Reply, encode
 
-__all__ = ["Answer", "HttpClient", "PrivateAddress", "Resolver", "Transport", "tls_context"]
+__all__ = ["MAX_BODY", "Answer", "HttpClient", "PrivateAddress", "Resolver", "Transport", "tls_context"]
 
 MAX_BODY = 1024 * 1024
 """Bytes of a response body that are read when nothing else is said."""

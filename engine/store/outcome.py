@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import PluginError
 from engine.lang.pacing import asked_wait, spent_wait
-from engine.lang.retry import USUAL, Rules, Verdict, classify
+from engine.lang.retry import LONGEST_WAIT, USUAL, Rules, Verdict, classify
 from engine.messages import Delivery, Reply, Request
 from engine.plugin import Item
 
@@ -76,7 +76,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     def asked_wait(self, now: float) -> float:
         """Return the seconds for which the destination, refusing, asked to be left alone; 0.0 if it did not."""
-        items = max((item.retry_after or 0.0 for item in self.items or ()), default=0.0)
+        asked = (item.retry_after for item in self.items or ())
+        items = max(
+            (min(each, LONGEST_WAIT) for each in asked if each and each > 0), default=0.0
+        )  # not for "not a number"
         return max(items, asked_wait(self.reply.status, self.reply.headers, now))
 
     def quiet(self, now: float) -> float:
@@ -138,14 +141,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if self.request is None:
             return b""
         lines = [f"{self.request.method} {self.request.url}", *(f"{k}: {v}" for k, v in self.request.headers)]
-        return ("\n".join(lines).encode() + b"\n\n" + self.request.body)[:KEPT]
+        return ("\n".join(lines).encode() + b"\n\n" + self.request.body[:KEPT])[:KEPT]
 
     def answered(self) -> bytes:
         """Return the head and the beginning of the body of the reply, as text; b"" if there was none."""
         if not self.reply.status:
             return b""
         lines = [str(self.reply.status), *(f"{key}: {value}" for key, value in self.reply.headers)]
-        return ("\n".join(lines).encode() + b"\n\n" + self.reply.body)[:KEPT]
+        return ("\n".join(lines).encode() + b"\n\n" + self.reply.body[:KEPT])[:KEPT]
 
 
 def _ruled(item: Item, rules: Rules) -> Item:

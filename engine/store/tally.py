@@ -86,6 +86,8 @@ class Tally:
         """Each delivery that arrived, and whether it did so at its first attempt."""
         self.own_fault = False
         """Whether a delivery was archived for a 401 or 403 of its own, which says nothing of the destination."""
+        self._kept: tuple[bytes, bytes] | None = None
+        """What is kept of the request and its reply, once for all its deliveries: each has 10 KB of both."""
         self._closed: list[tuple[str, int, str]] = []
         self._delivered: Counter[str] = Counter()
         self._again: Counter[str] = Counter()
@@ -203,6 +205,7 @@ class Tally:
 
     def _trouble(self, work: Work, item: Item, outcome: Outcome, tried: Tried) -> Trouble:
         trouble = self._bare(work, reason=item.reason, error=item.message or outcome.error)
+        self._kept = self._kept or (outcome.sent(), outcome.answered())
         return msgspec.structs.replace(
             trouble,
             attempts=tried.attempts,
@@ -210,8 +213,8 @@ class Tally:
             excused=tried.excused,
             status=outcome.reply.status,
             trace=outcome.trace,
-            request=outcome.sent(),
-            response=outcome.answered(),
+            request=self._kept[0],
+            response=self._kept[1],
         )
 
     def _bare(self, work: Work, *, reason: str, error: str) -> Trouble:

@@ -180,3 +180,23 @@ def test_a_dead_senders_deliveries_are_tried_again_with_the_same_key() -> None:
 )
 def test_who_may_ask_for_a_pause(status, header, seconds) -> None:
     assert answered(status, headers=(("retry-after", header),)).asked_wait(NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(None, 0.0), (0.0, 0.0), (7.5, 7.5), (-7.0, 0.0), (1e12, 3600.0), (float("inf"), 3600.0), (float("nan"), 0.0)],
+)
+def test_an_item_may_ask_for_an_hour_at_most(asked, seconds) -> None:
+    items = (Item(verdict=Verdict.RETRY, retry_after=asked), Item(verdict=Verdict.RETRY))
+    assert Outcome(reply=Reply(), items=items).asked_wait(NOW) == seconds
+
+
+def test_what_a_batch_met_is_kept_once_for_all_of_it() -> None:
+    batch = [msgspec.structs.replace(DELIVERY, position=position) for position in (1, 2)]
+    outcome = answered(500, body=b"x" * 20_000)
+    tally = Tally(POLICY, NOW, lambda: 0.5)
+    for work, item in zip(batch, outcome.verdicts(batch), strict=True):
+        tally.add(work, item, outcome, Waits())
+    first, second = tally.settled(None).troubles
+    assert (first.request is second.request, first.response is second.response) == (True, True)
+    assert len(first.response) == 10 * 1024

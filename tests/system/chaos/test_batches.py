@@ -113,6 +113,20 @@ async def test_items_of_a_batch_fare_each_on_its_own(nursery, jumping_clock):
     assert unbalanced(told) == []
 
 
+async def test_what_is_said_of_each_item_may_be_long(nursery, jumping_clock):
+    def answer(request: bytes) -> bytes:
+        own = numbers(request)
+        return reply(
+            200, msgspec.json.encode({"items": [200] * len(own), "said": ["created: " + "x" * 5000] * len(own)})
+        )
+
+    engine, sink = await started(nursery, "itemised", answer, 30)
+    told = await engine.settled()
+
+    assert (told.syncs[0].delivered, len(sink.requests)) == (30, 3)
+    assert unbalanced(told) == []
+
+
 LIES = {
     "a page": (b"<html>Please log in</html>", "text/html"),
     "garbage": (b"\x00\xff{{{", "application/json"),
