@@ -35,7 +35,7 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
         archiver: what was read and opened; waits when full.
         lanes: of the destination's sender; the sync's own lane must have room first.
         gate: shut while the sync is paused.
-        places: of the archiver; reserved for what is parked.
+        places: of the archiver; reserved for what is parked, and for what fails.
         ordering: keeps the sync's order; None if it has none.
         off: tells whether an operator disabled the sync, or where it goes to.
         latency: from receipt to here, of each batch's first event.
@@ -135,6 +135,10 @@ class Router(Reader[Passed]):
         await lane.room.reserve(places)
         with ExitStack() as undo:
             undo.callback(lane.room.give, places)
+            if routed.troubles:
+                kept = await self.outlets.places.reserve_some(len(routed.troubles))
+                undo.callback(self.outlets.places.give, kept)
+                routed = msgspec.structs.replace(routed, places=kept)
             await self.outlets.archiver.put(routed)
             undo.pop_all()
         self.follower.place.move(routed.upto)

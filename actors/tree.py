@@ -225,7 +225,7 @@ class Tree:
     def add_destination(self, name: str) -> None:
         """Open the lanes of a destination of the plan, with its pace and its state."""
         plan = self.plan.destinations[name]
-        downtime = Downtime()
+        downtime = Downtime(self.clock.wall())
         self.lanes[name] = Lanes(f"sender.{name}", LANE, (), LANE_PLACES)
         self.ports[name] = Port(
             lanes=self.lanes[name],
@@ -347,6 +347,7 @@ class Tree:
         follower = Follower(self.spans[name], self.received[name], self.judged[name], read)
         outlets = ValidatorOutlets(
             archiver=self.reports,
+            places=self.places,
             routers=self.fed[name],
             passed=self.passed[name],
             latency=self.stages["validated"],

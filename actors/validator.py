@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from engine.plan.breaches import Samples
 from engine.plan.windows import View
 from engine.runtime.channel import Inbox
 from engine.runtime.mark import Mark
+from engine.runtime.room import Room
 from engine.store.base import Log
 from engine.violated import Violated
 
@@ -27,11 +29,13 @@ class Outlets(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         archiver: fates of the source's stages; waits when full.
         routers: one inbox per sync of the source, as of now; a full one lags.
+        places: of the archiver; reserved for what goes no further.
         passed: how far this validator has come; moved before the routers are offered anything.
         latency: from receipt to here, of each batch's first event.
     """
 
     archiver: Inbox[Any]
+    places: Room
     routers: Sequence[Inbox[Passed]]
     passed: Mark
     latency: Histogram = msgspec.field(default_factory=Histogram)
@@ -127,25 +131,22 @@ class Validator(Reader[Span]):
         # A flood of one violation is counted; what is kept of it are samples, of blocked events too.
         kept = [one for one in fates.violated if self._samples.keeps(one, now)]
         counted_only = {one.position for one in fates.violated} - {one.position for one in kept}
-        derived = sum(event.n > 0 for event in events)
-        await self.outlets.archiver.put(
-            Judged(
-                source=span.source,
-                after=span.after,
-                upto=span.upto,
-                passed=len(events),
-                derived=derived,
-                blocked=blocked,
-                dropped=fates.dropped,
-                failed=failed,
-                troubles=tuple(
-                    one for one in fates.troubles if one.state is not State.BLOCKED or one.position not in counted_only
-                ),
-                violated=tuple(kept),
-                counts=self._samples.counts(fates.violated),
-                windows=view.states(),
-            )
+        troubles = [one for one in fates.troubles if one.state is not State.BLOCKED or one.position not in counted_only]
+        judged = Judged(
+            source=span.source,
+            after=span.after,
+            upto=span.upto,
+            passed=len(events),
+            derived=sum(event.n > 0 for event in events),
+            blocked=blocked,
+            dropped=fates.dropped,
+            failed=failed,
+            troubles=tuple(troubles),
+            violated=tuple(kept),
+            counts=self._samples.counts(fates.violated),
+            windows=view.states(),
         )
+        await self._report(judged)
         self.windows.settle(view)
         passed = Passed(source=span.source, after=span.after, upto=span.upto, events=tuple(events))
         self.follower.place.move(span.upto)
@@ -153,6 +154,17 @@ class Validator(Reader[Span]):
         for inbox in self.outlets.routers:
             if not inbox.closed:  # its router is being changed: the next one reads it from the log
                 inbox.offer(passed)
+
+    async def _report(self, judged: Judged) -> None:
+        """Tell the archiver, which has a place for every row: while the disk is full, what fails waits in the log."""
+        if not judged.troubles:
+            await self.outlets.archiver.put(judged)
+            return
+        places = await self.outlets.places.reserve_some(len(judged.troubles))
+        with ExitStack() as undo:
+            undo.callback(self.outlets.places.give, places)
+            await self.outlets.archiver.put(msgspec.structs.replace(judged, places=places))
+            undo.pop_all()
 
     async def _made(self, good: Good) -> tuple[list[Made], View]:
         """Return what became of each event up to the first that a function could not yet take, and what was counted.

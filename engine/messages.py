@@ -309,7 +309,13 @@ class Settle(Message, frozen=True, kw_only=True):
 
 
 class Report(Message, frozen=True, kw_only=True):
-    """The root of what the archiver is told: one thing each, so there are no halves to offer."""
+    """The root of what the archiver is told: one thing each, so there are no halves to offer.
+
+    Attributes:
+        places: of the archiver, reserved for outcomes and for what failed; given back once this message is durable.
+    """
+
+    places: int = 0
 
     def halves(self) -> None:
         """Return None."""
@@ -347,7 +353,6 @@ class Settled(Report, frozen=True, kw_only=True):
         again: sync to how many of ``settles`` arrived.
         troubles: new ledger rows, retrying or archived, for the others of ``closed``.
         settles: the ends of claims, for deliveries that came from the retry scheduler.
-        places: outcome places of the archiver to give back once this message is durable.
     """
 
     attempt: Attempt | None = None
@@ -356,7 +361,6 @@ class Settled(Report, frozen=True, kw_only=True):
     again: dict[str, int] = {}
     troubles: tuple[Trouble, ...] = ()
     settles: tuple[Settle, ...] = ()
-    places: int = 0
 
 
 class Judged(Report, frozen=True, kw_only=True):

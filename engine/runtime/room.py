@@ -63,6 +63,12 @@ class Room:
             return
         await self._wait(self._reserving, _Turn(places))
 
+    async def reserve_some(self, places: int) -> int:
+        """Reserve *places*, or the whole room for more than it has; return how many these are."""
+        some = min(places, self.capacity)
+        await self.reserve(some)
+        return some
+
     async def wait(self, places: int = 1) -> None:
         """Wait until *places* are free, and occupy none; not a checkpoint when they are.
 

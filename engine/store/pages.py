@@ -68,6 +68,9 @@ class Books:
         What is said of a sync that has no page any more changes nothing, either: its deliveries were given their fate.
         """
         self.folded += 1
+        if not isinstance(message, Settled):  # whose places are not all for outcomes
+            self.outcomes += message.places
+        self.places += message.places
         if isinstance(message, Settled):
             self._settled(message)
         elif isinstance(message, Routed):
@@ -177,7 +180,6 @@ class Books:
                 self._note(settle.trouble)
         self._keep(message.troubles)
         self.outcomes += len(message.closed) + len(message.settles)
-        self.places += message.places
 
     def _keep(self, troubles: Iterable[Trouble]) -> None:
         # Archived ones are counted by the store, which alone knows whether the row was there before: see Queue.commit.
