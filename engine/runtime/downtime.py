@@ -10,9 +10,15 @@ KEPT = 1000
 
 
 class Downtime:
-    """Intervals of wall time, which may overlap; asked how much of a stretch they cover."""
+    """Intervals of wall time, which may overlap; asked how much of a stretch they cover.
 
-    def __init__(self) -> None:
+    Args:
+        known_from: what was before is covered: how the destination was in an engine's earlier life nobody knows any
+            more, and while none ran nobody could try.
+    """
+
+    def __init__(self, known_from: float = -math.inf) -> None:
+        self._known_from = known_from
         self._intervals: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._since = math.inf
 
@@ -34,7 +40,7 @@ class Downtime:
         """Return the seconds between *start* and *end* in which it was down, each counted once."""
         covered = 0.0
         reached = start
-        for first, last in sorted([*self._intervals, (self._since, math.inf)]):
+        for first, last in sorted([(-math.inf, self._known_from), *self._intervals, (self._since, math.inf)]):
             first, last = max(first, reached), min(last, end)  # noqa: PLW2901 - cut to what is asked
             if last > first:
                 covered += last - first

@@ -17,7 +17,7 @@ from engine.messages import Delivery, State
 from engine.observe.status import Status
 from engine.plugin import Item
 from engine.store.base import Selection
-from tests.support.grown import ORDERS, Answer, always, each, grow, unbalanced
+from tests.support.grown import ORDERS, Answer, always, each, grow, reopened, unbalanced
 
 HOUR = 3600.0
 FIVE = 5 * HOUR
@@ -196,3 +196,24 @@ async def test_a_destination_that_flaps_is_asked_little_while_it_is_down(nursery
     assert len(down) <= 60 * (OPENS + 2)
     assert len(engine.desk().calls) == 600 + len(down)
     assert unbalanced(status) == []
+
+
+@pytest.mark.parametrize("how", ["paused", "dead"])
+async def test_hours_in_which_it_was_not_to_be_had_do_not_count_after_a_restart(nursery, autojump_clock, how):
+    first = await grow(nursery, ORDERS, answers={"crm": dead if how == "dead" else always(503)})
+    await first.unwatched()
+    await first.send(OPENS)
+    await first.desk().called(4 * OPENS)
+    if how == "paused":
+        await first.tree.operator.pause("destinations", "crm")
+    await trio.sleep(FIVE)
+    await first.crash()
+
+    second = await grow(nursery, ORDERS, reopened(first.store), answers={"crm": always(503)})
+    await second.tree.operator.resume("destinations", "crm")
+    await second.desk().called(OPENS)
+    assert await second.archived() == []
+    second.desk().answer = always(200)
+    status = await second.settled(FIVE)
+
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (OPENS, 0)

@@ -33,3 +33,10 @@ def test_what_goes_on_now_counts_up_to_now() -> None:
     assert downtime.within(0, 15) == 5
     downtime.end(20)
     assert downtime.within(0, 100) == 10
+
+
+def test_what_was_before_anybody_knew_is_covered() -> None:
+    downtime = Downtime(known_from=100)
+    downtime.add(110, 120)
+
+    assert downtime.within(40, 130) == 70
