@@ -96,7 +96,10 @@ class JavaScript:
         try:
             made = self._context.get("__run")(msgspec.json.encode(events).decode())
         except (quickjs.JSException, quickjs.StackOverflow) as error:
+            # Without memory for an error object either, what is thrown is null.
             text = str(error)
+            if text.strip() == "null":
+                text = "InternalError: out of memory (or the script threw null)"
             self._say()
             if text.startswith("InternalError"):
                 self._fresh()

@@ -67,6 +67,13 @@ def test_one_that_eats_memory_fails_and_leaves_nothing_behind(tmp_path: Path) ->
     assert made.transform([]) == [1]
 
 
+def test_one_that_throws_null_has_an_error_with_words(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError) as caught:
+        script(tmp_path, "throw null").transform([])
+
+    assert str(caught.value) == "InternalError: out of memory (or the script threw null)"
+
+
 def test_one_that_never_ends_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(javascript, "_SECONDS", 0.1)
 
