@@ -282,6 +282,8 @@ def moved(effect: Effect) -> Moved:
         for row_id, row in effect.before.items()
         if row.state is State.RETRYING and row_id in effect.after and not _waits(effect.after[row_id])
     ]
+    # Its event was erased before it was written for the first time: no such row, and nothing waits for it.
+    ended += [row_id for row_id, row in effect.after.items() if row is None and row_id not in effect.before]
     parked = [
         (trouble.sync, trouble.turn)
         for trouble in effect.after.values()

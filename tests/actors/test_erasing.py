@@ -234,3 +234,17 @@ async def test_a_copy_that_comes_again_is_a_new_event(nursery, autojump_clock):
 
     assert engine.store.last == 2
     assert await engine.store.ledger.list(Selection(states=(State.ARCHIVED,))) == []
+
+
+async def test_what_was_erased_before_it_was_written_holds_up_nobody_of_its_key(nursery, autojump_clock):
+    engine = await grow(nursery, TWO.replace('source = "shop"', 'source = "shop"\norder_by = "userId"'))
+    engine.desk().answer = always(503)
+    await let_in(engine, "u1")
+    await engine.desk().called(1)
+    await erased(engine)
+    engine.desk().answer = always(200)
+    await let_in(engine, "u1")
+    status = await engine.settled()
+
+    assert engine.desk().positions == [1, 2]
+    assert (status.syncs[0].delivered, status.syncs[0].erased) == (1, 1)
