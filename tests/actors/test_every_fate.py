@@ -282,8 +282,8 @@ class Delivering(RuleBasedStateMachine):
             "retry": (tree.store, "claim"),
             "archiver": (tree.books, "change"),
         }[actor]
-        noted = partial(self._sender_died, sync) if actor.startswith("sender") else None
-        noted = self._archiver_died if actor == "archiver" else noted
+        died = partial(self._sender_died, sync) if actor.startswith("sender") else None
+        noted: Callable[[], None] | None = self._archiver_died if actor == "archiver" else died
         _fail_once(owner, name, noted)
 
     def _archiver_died(self) -> None:
