@@ -72,11 +72,13 @@ class Port(msgspec.Struct, kw_only=True):
         else:
             self.lanes.close()
         self.breaker.dismiss()
+        self.limiter.dismiss()
 
     def recall(self) -> None:
         """Open it for the next sender."""
         self.lanes.recall()
         self.breaker.recall()
+        self.limiter.recall()
 
 
 class Outlets(msgspec.Struct, frozen=True, kw_only=True):

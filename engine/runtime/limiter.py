@@ -7,6 +7,7 @@ import math
 import msgspec
 import trio
 
+from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
 from engine.runtime.nap import Naps
 
@@ -56,18 +57,24 @@ class Limiter:
         self._naps = Naps(clock)
         self._taken = 0.0
         self._waited = 0
+        self._dismissed = False
 
     async def take(self, tokens: float = 1) -> None:
         """Wait for *tokens* and take them; first come, first served; a cancelled call takes none.
 
         Not a checkpoint when nobody is ahead and the tokens are there: a request follows, which is one.
         More than *burst* go through on a full bucket, and those after them wait for the debt.
+
+        Raises:
+            Closed: it is paused, and `dismiss` was called.
         """
         if not self._line.locked() and self._try(tokens):
             return
         self._waited += 1
         async with self._line:
             while not self._try(tokens):
+                if self._dismissed and self.paused:
+                    raise Closed("limiter")
                 await self._naps.until(self._ready_at(tokens, self._clock.monotonic()))
 
     def give_back(self, tokens: float = 1) -> None:
@@ -105,6 +112,15 @@ class Limiter:
         self._bank(now)
         self._paused_until = -math.inf
         self._naps.cut()
+
+    def dismiss(self) -> None:
+        """Send away, until `recall`, who waits for the end of a pause; a rate goes on."""
+        self._dismissed = True
+        self._naps.cut()
+
+    def recall(self) -> None:
+        """Let pauses be waited for again."""
+        self._dismissed = False
 
     @property
     def paused(self) -> bool:

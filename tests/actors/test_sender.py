@@ -11,7 +11,7 @@ import trio
 import actors.sender
 from actors.console.look import Look
 from engine.messages import Delivery
-from tests.support.grown import ORDERS, Engine, always, each, grow, hang, inturn, unbalanced
+from tests.support.grown import ORDERS, Engine, always, each, grow, hang, inturn, reopened, unbalanced
 
 RETRY = """
 [destinations.crm.retry]
@@ -80,6 +80,21 @@ async def test_what_an_outage_met_does_not_speak_for_one_that_is_refused_later(n
 
     [trouble] = await engine.archived()
     assert (trouble.position, trouble.reason, trouble.attempts) == (6, "rejected_403", 3)
+
+
+async def test_the_end_does_not_wait_for_a_pause_that_was_asked_for(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    engine.desk().answer = always(429, retry_after=3600.0)
+    await engine.send(10)
+    await engine.desk().called(1)
+    before = trio.current_time()
+    await engine.stop()
+    took = trio.current_time() - before
+
+    again = await grow(nursery, ORDERS, reopened(engine.store))
+    await again.settled(7200)
+    assert took < 1
+    assert len({*again.desk().positions}) == 10
 
 
 async def test_a_probe_takes_something_else_than_what_failed(nursery, autojump_clock):

@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from engine.runtime.channel import Closed
 from engine.runtime.clock import SystemClock
 from engine.runtime.limiter import Limiter, LimiterStats
 
@@ -100,6 +101,35 @@ async def test_resume_wakes_those_who_wait_and_stops_the_count(nursery, autojump
     await trio.sleep(10)
     bucket.resume()
     assert bucket.statistics().paused_seconds == 7.0
+
+
+async def test_nobody_waits_for_the_end_of_a_pause_that_was_dismissed(nursery, autojump_clock):
+    bucket = limiter(None)
+    bucket.pause_until(SystemClock().monotonic() + 3600)
+    turned_away = 0
+
+    async def wait() -> None:
+        nonlocal turned_away
+        with pytest.raises(Closed, match="^inbox 'limiter' is closed$"):
+            await bucket.take()
+        turned_away += 1
+
+    for _ in range(3):
+        nursery.start_soon(wait)
+    await wait_all_tasks_blocked()
+    bucket.dismiss()
+    await wait_all_tasks_blocked()
+    assert turned_away == 3
+
+    bucket.recall()
+    assert await moments(bucket, [1]) == [3600.0]
+
+
+async def test_a_rate_is_kept_to_the_end(nursery, autojump_clock):
+    bucket = limiter(1.0)
+    bucket.dismiss()
+
+    assert await moments(bucket, [1, 1, 1]) == [0.0, 1.0, 2.0]
 
 
 async def test_one_who_gives_up_takes_no_token_and_lets_the_next_one_through(nursery, autojump_clock):
