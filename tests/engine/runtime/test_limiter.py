@@ -110,7 +110,7 @@ async def test_nobody_waits_for_the_end_of_a_pause_that_was_dismissed(nursery, a
 
     async def wait() -> None:
         nonlocal turned_away
-        with pytest.raises(Closed, match="^inbox 'limiter' is closed$"):
+        with pytest.raises(Closed, match=r"^inbox 'limiter' is closed$"):
             await bucket.take()
         turned_away += 1
 
