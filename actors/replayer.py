@@ -99,6 +99,8 @@ class Replayer:
         check_wish(wish, self._plan())
         async with self._changing:
             replays = (await self._known()).begun(wish, self._clock.wall())
+            # Now, and not at its first step: it may stand behind others, and what comes meanwhile is not meant.
+            replays = replays.moved(await self._made_sweep(self._plan()).bounded(replays.kept[-1]))
             await self._write(Change(), replays)
         self._bell.ring()
         log.info("replay.begun", number=replays.last)

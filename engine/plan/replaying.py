@@ -145,8 +145,7 @@ class Sweep:
     async def step(self, replay: Replay, limit: int) -> Step:
         """Return the next step of *replay*, of at most about *limit* deliveries; it has ended if its place is over."""
         if not replay.place.set:
-            place = await self._ends(replay)
-            return Step(change=Change(), replay=msgspec.structs.replace(replay, place=place), sent=0)
+            return Step(change=Change(), replay=await self.bounded(replay), sent=0)
         asked = Asked(wish=replay.wish, number=replay.number, now=self._now(), revision=await self._then.today())
         made = Made()
         if replay.place.row < replay.place.rows:
@@ -163,8 +162,8 @@ class Sweep:
         sent = sum(one.state is State.RETRYING for one in made.again)
         return Step(change=change, replay=after, sent=sent)
 
-    async def _ends(self, replay: Replay) -> Place:
-        """Draw the line behind which everything is too new to be meant."""
+    async def bounded(self, replay: Replay) -> Replay:
+        """Return *replay* with the line drawn behind which everything is too new to be meant."""
         wish = replay.wish
         rows = await self._store.history.newest() if wish.states or wish.ids else 0
         upto: dict[str, int] = {}
@@ -172,7 +171,8 @@ class Sweep:
             sync = self._plan.syncs.get(page.sync)
             if sync and sync.source == page.source and _meant(sync, replay):
                 upto[page.sync] = page.high
-        return Place(rows=rows, read=dict.fromkeys(upto, 0), upto=upto, set=True)
+        place = Place(rows=rows, read=dict.fromkeys(upto, 0), upto=upto, set=True)
+        return msgspec.structs.replace(replay, place=place)
 
     async def _rows(self, place: Place, asked: Asked, made: Made, limit: int) -> Place:
         """Replay the next entries of the ledger."""

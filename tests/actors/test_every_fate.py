@@ -457,7 +457,7 @@ def _run(examples: int, steps: int, *, chance: bool) -> None:
 
 
 def test_every_event_has_just_the_fate_that_it_should():
-    _run(examples=20, steps=25, chance=False)
+    _run(examples=40, steps=25, chance=False)
 
 
 @pytest.mark.full

@@ -281,6 +281,24 @@ async def test_a_replay_keeps_to_its_rate(nursery, autojump_clock):
     assert again[-1] - again[0] >= 9.0
 
 
+async def test_a_replay_that_waits_for_another_means_nothing_that_comes_later(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    await engine.send(10)
+    await engine.settled()
+    await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n < 9", rate=1.0))
+    await trio.sleep(1.5)
+
+    waiting = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n >= 9"))
+    await engine.send(10)
+    with trio.fail_after(3600):
+        while (found := (await engine.tree.operator.replays())).running:  # noqa: ASYNC110 - trio's clock jumps
+            await trio.sleep(1)
+
+    assert next(facts(one) for one in found.kept if one.number == waiting.number) == {"sent": 2, "changed": 2}
+    await engine.settled()
+    assert sorted(engine.desk().positions[10:]) == [*range(1, 11), *range(11, 21)]
+
+
 async def test_a_replay_goes_on_where_it_stood_and_makes_nothing_twice(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
     engine.desk().answer = each(lambda one: 400)
