@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ class Port(msgspec.Struct, kw_only=True):
         latency: per sync, from receipt to arrival at the first attempt.
         last_delivery: epoch seconds, per sync.
         last_success: epoch seconds at which the last request began that brought a delivery there.
-        suspects: keys of deliveries that were answered badly since then.
+        suspects: keys of deliveries that were answered badly.
         sent: from receipt to the first attempt's start, of each batch's first delivery.
         expiry: rung when some of what waits has to make room; ``expiring`` says how many.
     """
@@ -51,10 +52,10 @@ class Port(msgspec.Struct, kw_only=True):
     changing: bool = False
     """Whether the next to be stopped is only a sender, and not the destination."""
 
-    def arrived(self, at: float) -> None:
-        """Note that a request which began *at* brought something there: what failed before speaks against nobody."""
+    def arrived(self, at: float, keys: Iterable[str]) -> None:
+        """Note that a request which began *at* brought the deliveries with these *keys* there."""
         self.last_success = at
-        self.suspects.clear()
+        self.suspects.absolve(keys)
 
     def expire(self, most: int) -> int:
         """Let the sender archive the first *most* of what waits; return how many these are."""

@@ -315,7 +315,7 @@ class Sender:
 
     def _observe(self, tally: Tally, at: float, now: float) -> None:
         if tally.arrived:
-            self.port.arrived(at)
+            self.port.arrived(at, (delivery.key for delivery, _ in tally.arrived))
         for delivery, first in tally.arrived:
             self.port.last_delivery[delivery.sync] = now
             # Else the sync goes elsewhere since it was tried first, or a person sent it again long after.

@@ -1,4 +1,4 @@
-"""Whose fault a bad answer is, the destination's or that of what was sent: who got one since the last good answer."""
+"""Whose fault a bad answer is, the destination's or that of what was sent: who got one and has not arrived since."""
 
 from __future__ import annotations
 
@@ -9,28 +9,36 @@ MOST = 64
 
 
 class Suspects:
-    """Names of what was answered badly since the last good answer.
+    """Names of what was answered badly and has not arrived yet.
 
-    One thing that fails again and again says less than many that fail once: it may be to blame itself.
+    One thing that fails again and again says less than many that fail once: it may be to blame itself. That does not
+    change when others arrive: what fails before and after a good answer is to blame all the more.
     """
 
     def __init__(self) -> None:
         self._names: set[str] = set()
+        self._lately: set[str] = set()  # of these, since the last good answer
 
     def note(self, names: Iterable[str]) -> bool:
         """Remember *names*; return whether any was not known."""
-        new = [name for name in names if name not in self._names]
+        bad = list(names)
+        new = [name for name in bad if name not in self._names]
         self._names.update(new[: MOST - len(self._names)])
+        self._lately.update(bad[: MOST - len(self._lately)])
         return bool(new)
 
     def drop(self, names: Iterable[str]) -> None:
         """Forget *names*: they will not be tried again."""
-        self._names.difference_update(names)
+        gone = set(names)
+        self._names -= gone
+        self._lately -= gone
 
     def others(self, name: str) -> bool:
-        """Return whether anybody but *name* is known."""
-        return bool(self._names - {name})
+        """Return whether anybody but *name* was answered badly since the last good answer."""
+        return bool(self._lately - {name})
 
-    def clear(self) -> None:
-        """Forget all: there was a good answer."""
-        self._names.clear()
+    def absolve(self, names: Iterable[str]) -> None:
+        """Forget *names*, which arrived, and what the others say of the destination."""
+        if self._names:
+            self._names.difference_update(names)
+        self._lately.clear()

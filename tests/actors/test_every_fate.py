@@ -278,7 +278,7 @@ class Delivering(RuleBasedStateMachine):
         owner, name = {
             "router": (port.lanes[sync].room, "reserve"),
             "sender before": (port.limiter, "take"),
-            "sender behind": (port.suspects, "clear"),
+            "sender behind": (port.suspects, "absolve"),
             "retry": (tree.store, "claim"),
             "archiver": (tree.books, "change"),
         }[actor]
