@@ -56,6 +56,7 @@ class Ordering:
         self._where = where
         self._bell = bell
         self._news = trio.Event()
+        self._fed: float | None = None  # the probe for which something was let in last
 
     def found(self, left: Remains) -> None:
         """Know of what an earlier life left in the ledger."""
@@ -71,7 +72,7 @@ class Ordering:
 
     async def room(self, deliveries: Sequence[Delivery]) -> None:
         """Wait while *deliveries* would be parked because their destination is not to be had: then the sync lags."""
-        while not self.turns.again and self._is_down() and self._would_park(deliveries):
+        while not self.turns.again and self._is_down() and self._would_park(deliveries) and not self._lacks_a_probe():
             await self._news.wait()
 
     def changed(self) -> None:
@@ -204,6 +205,17 @@ class Ordering:
     def _is_down(self) -> bool:
         found = self._where(self.sync)
         return found is not None and found.breaker.state != "closed"
+
+    def _lacks_a_probe(self) -> bool:
+        """Return whether all that a destination's probes can try was refused before; true once a probe.
+
+        Several that it refuses for what they are would stay for ever, and hold up all: only another can tell.
+        """
+        found = self._where(self.sync)
+        if found is None or not found.breaker.refused or found.lanes[self.sync].items:
+            return False
+        fed, self._fed = self._fed, found.breaker.next_probe
+        return fed != self._fed
 
     def _would_park(self, deliveries: Sequence[Delivery]) -> bool:
         return any(delivery.turn and self.turns.full(delivery.turn, len(deliveries)) for delivery in deliveries)

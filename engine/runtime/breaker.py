@@ -127,6 +127,11 @@ class Breaker:
         """Monotonic seconds from which a probe is admitted; None if it is closed or paused."""
         return self._probe_at if not self._pauses and self._sick != "closed" else None
 
+    @property
+    def refused(self) -> bool:
+        """Whether it is spoken to only by probes because it refuses us."""
+        return not self._pauses and self._sick == "attention"
+
     async def admit(self) -> Admission:
         """Wait until a request may be made; not a checkpoint when it is closed.
 

@@ -246,6 +246,24 @@ async def test_a_dead_destination_makes_an_ordered_sync_lag_and_parks_nothing(nu
     assert unbalanced(status) == []
 
 
+async def test_two_that_are_refused_for_what_they_are_do_not_hold_up_all_others(nursery, autojump_clock, small):
+    engine = await grow(nursery, ORDERED)
+    await engine.unwatched()
+    engine.desk().answer = each(lambda delivery: 403 if delivery.body()["n"] <= 2 else 200)
+    await engine.send(1, user="anna")
+    await engine.send(1, user="bert")
+    for _ in range(5):
+        await engine.send(10, user="anna")
+        await engine.send(10, user="bert")
+    await engine.send(1, user="carl")
+    status = await engine.settled(3600)
+
+    assert [(one.position, one.reason) for one in await engine.archived()] == [(1, "rejected_403"), (2, "rejected_403")]
+    assert status.syncs[0].delivered == 101
+    assert disorder(came(engine)) == []
+    assert unbalanced(status) == []
+
+
 async def test_the_order_holds_over_a_crash(nursery, autojump_clock, small):
     first = await grow(nursery, ORDERED)
     first.desk().answer = each(lambda one: 500 if one.position % 5 == 1 and one.attempts < 2 else 200)
