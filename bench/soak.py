@@ -32,8 +32,8 @@ from engine.observe.status import Status
 SLOT = 10.0
 """Seconds of one mood, and of one slot."""
 CONNECTIONS = 10
-PATIENCE = 120.0
-"""Seconds after the load in which everything must have its fate."""
+PATIENCE = 60.0
+"""Seconds without any progress, after the load, until what has no fate by then is given up."""
 WARM = 300.0
 """Seconds before which memory says nothing: caches fill, and so does the door's memory of 100,000 messageIds."""
 GROWTH = 0.10
@@ -120,7 +120,9 @@ def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callab
             console = console_of(engine)
             generated, looks = _loaded(engine, rate=rate, seconds=seconds, slot=slot, tell=tell)
             moody.process.send_signal(signal.SIGUSR1)
+            behind, ended = max(sync.lag for sync in status_of(console).syncs), time.monotonic()
             status = _settled(console)
+            took = time.monotonic() - ended
             engine.stop()
         arrived, tenth = json.loads(well.stop()), json.loads(moody.stop())
     return {
@@ -129,6 +131,8 @@ def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callab
         "unacked": generated["unacked"],
         "lost": generated["sent"] - next(sync.delivered for sync in status.syncs if sync.name == "every"),
         "twice": arrived["events"] - generated["sent"],
+        "behind": behind,
+        "drained_in": round(took, 1),
         "moody_requests": tenth["requests"],
         "moody_events": tenth["events"],
         "books": [f"{line.scope}: {line.text()}" for line in equations(status) if not line.balanced],
@@ -173,14 +177,18 @@ def _look(pid: int) -> dict[str, int]:
 
 
 def _settled(console: str) -> Status:
-    """Return the status once nothing is on its way, or as it is when patience ends."""
+    """Return the status once nothing is on its way, or as it is when nothing moves any more."""
+    seen: list[int] = []
     ends = time.monotonic() + PATIENCE
     while True:
         status = status_of(console)
         source = status.sources[0]
-        rest = not source.lag and not any(sync.lag or sync.open or sync.pending for sync in status.syncs)
-        if (rest and source.passed == status.last) or time.monotonic() > ends:
+        left = [source.lag, status.last - source.passed]
+        left += [count for sync in status.syncs for count in (sync.lag, sync.open, sync.pending)]
+        if not any(left) or time.monotonic() > ends:
             return status
+        if not seen or sum(left) < sum(seen):
+            seen, ends = left, time.monotonic() + PATIENCE
         time.sleep(0.25)
 
 
@@ -237,7 +245,8 @@ def _flat(first: float, last: float) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """Return *result* for a person."""
     load = f"{result['sent']:,} events at {result['rate']:,}/s in {result['minutes']:g} min"
-    lines = [f"{load}, {result['twice']} arrived twice; {result['moody_requests']:,} requests to the moody one"]
+    moody = f"the moody one, asked {result['moody_requests']:,} times, was {result['behind']:,} behind at the end"
+    lines = [f"{load}, {result['twice']} arrived twice; {moody} and had all {result['drained_in']:g} s later"]
     for name, one in result["verdicts"].items():
         if one is None:
             lines.append(
