@@ -67,12 +67,11 @@ class Delivering(RuleBasedStateMachine):
         self.entries: list[Trouble] = []
 
     def _do(self, step: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Let the engine live until *step* is done."""
-        try:
-            return self.guest.call(lambda nursery: step(nursery, *arguments))
-        except BaseException:
-            self.broken = True
-            raise
+        """Let the engine live until *step* is done; it is broken if that fails."""
+        before, self.broken = self.broken, True
+        made = self.guest.call(lambda nursery: step(nursery, *arguments))
+        self.broken = before
+        return made
 
     @initialize()
     def begin(self) -> None:
