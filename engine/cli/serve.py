@@ -96,9 +96,11 @@ def start(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready]
     import trio  # noqa: PLC0415 - what only checks a configuration starts without it
 
     from engine.observe.log import set_up  # noqa: PLC0415
+    from engine.runtime import heap  # noqa: PLC0415
 
     set_up()
     sys.setswitchinterval(SWITCH)
+    heap.share_one()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:  # most shells allow 1,024 open files, and each connection is one
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
