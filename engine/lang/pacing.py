@@ -21,6 +21,7 @@ _A_MOMENT = 1e9
 _A_MOMENT_MS = 1e12
 _NUMBER = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*")
 _PART = re.compile(r"""\s*(r|t|w|remaining|reset)\s*=\s*"?([0-9]{1,15})""", re.IGNORECASE)
+_LISTS = frozenset({"ratelimit", "ratelimit-policy"})
 _SPLIT = ("ratelimit-", "x-ratelimit-", "x-rate-limit-")
 
 Headers = Iterable[tuple[str, str]]
@@ -44,9 +45,12 @@ def spent_wait(headers: Headers, now: float) -> float:
 
     It holds for any status: the next request would be refused.
     """
-    named = {name: value for name, value in headers if "ratelimit" in name or "rate-limit" in name}
-    if not named:
+    own = [(name, value) for name, value in headers if "ratelimit" in name or "rate-limit" in name]
+    if not own:
         return 0.0
+    named = dict(own)
+    for name in _LISTS & named.keys():  # may come in several lines, RFC 9651, 3.1
+        named[name] = ", ".join([value for other, value in own if other == name])
     wait = max([_in_one(named), *(_split(named, prefix, now) for prefix in _SPLIT)])
     return min(wait, LONGEST_WAIT)
 

@@ -74,3 +74,9 @@ def test_what_nobody_can_read_never_raises(name, value):
         headers = (("x-ratelimit-remaining", "0"), ("ratelimit-remaining", "0"), ("ratelimit", rest), (name, value))
 
         assert 0.0 <= spent_wait(headers, NOW) <= HOUR
+
+
+def test_quotas_may_come_in_several_lines() -> None:
+    headers = [("ratelimit", '"burst";r=0'), ("ratelimit", '"daily";r=7;t=5000'), ("ratelimit-policy", '"daily";w=1')]
+
+    assert spent_wait([*headers, ("ratelimit-policy", '"burst";q=9;w=60')], NOW) == 60.0
