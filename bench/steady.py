@@ -1,7 +1,7 @@
 """The near end of the soak bench: `bench.generator` for as long as it takes, with its figures by slot.
 
 Arguments: as the generator's, and ``slot``: its seconds. Prints one line of JSON: sent, unacked, and per slot its acks
-with their p50 and p99 and how late its latest send was, all in ms.
+with their p50 and p99, in ms, and which part of its sends was late by more than `LATE`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from typing import Any, cast
 
 from bench.generator import Generator
+from bench.judged import LATE
 from bench.moody import Slots
 
 
@@ -22,20 +23,24 @@ class Steady(Generator):
         super().__init__(wish)
         self.slots = Slots(wish["slot"])
         self.latencies = cast("list[tuple[int, int]]", self.slots)  # only ever appended to
-        self.latest: list[float] = []
+        self.delayed: list[int] = []
 
     def send_one(self) -> None:
-        """Send the next event, and note how late it is for its slot."""
+        """Send the next event, and note if it is late."""
         slot = (time.perf_counter_ns() - self.slots.began) // self.slots.width
-        while len(self.latest) <= slot:
-            self.latest.append(0.0)
-        self.latest[slot], self.late = max(self.latest[slot], self.late / 1e6), 0
+        while len(self.delayed) <= slot:
+            self.delayed.append(0)
+        self.delayed[slot] += self.late > LATE * 1e6
+        self.late = 0
         super().send_one()
 
     def run(self) -> dict[str, Any]:
         """Send for the wished time, wait for the last acks, and return the figures."""
         told = super().run()
-        slots = [{**figures, "late": late} for figures, late in zip(self.slots.figures(), self.latest, strict=False)]
+        slots = [
+            {**figures, "late": many / max(figures["count"], 1)}
+            for figures, many in zip(self.slots.figures(), self.delayed, strict=False)
+        ]
         return {"sent": told["sent"], "unacked": told["unacked"], "began": self.slots.began, "slots": slots}
 
 
