@@ -3,8 +3,8 @@
 Every event goes to one destination that is always well, every tenth also to one that is fine, dead, answers 500,
 hangs, answers 429 and is slow, in turn. Nothing may grow: memory, threads, open files, and what an ack and an arrival
 take. A slot of ten seconds is void if more than one in a hundred of its sends was late by 10 ms; latencies are void if
-more than half of the slots are, or if the host of a virtual machine gave more than 5 % of its time to others. In the end
-the books must balance, and nothing may be lost.
+more than half of the slots are, or if the host of a virtual machine gave more than 5 % of its time to others. In the
+end the books must balance, and nothing may be lost.
 """
 
 from __future__ import annotations
