@@ -78,7 +78,8 @@ async def forget(erasure: Erasure, store: Store, plan: Plan, now: float, out: Ou
 async def _log(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out) -> Forgotten:
     """Erase a stretch of the log, with everything that is kept of its positions."""
     events, below = await store.history.of_user(erasure.who, erasure.below, LOOKED)
-    await store.read("", 0, erasure.last, 1)  # waits until all of it is durable
+    # Waits until all of it is durable; whoever asks says where it began, and may say anything.
+    await store.read("", 0, min(erasure.last, store.last), 1)
     positions = [one.position for one in events]
     results = await store.results(positions) if positions else {}
     cursors = {cursor.source: cursor.position for cursor in await store.meta.cursors()}

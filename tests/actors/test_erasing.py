@@ -248,3 +248,13 @@ async def test_what_was_erased_before_it_was_written_holds_up_nobody_of_its_key(
 
     assert engine.desk().positions == [1, 2]
     assert (status.syncs[0].delivered, status.syncs[0].erased) == (1, 1)
+
+
+async def test_one_that_says_it_began_beyond_the_end_of_the_log_does_not_wait_for_it(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    await engine.send(3)
+    await engine.settled()
+    with trio.fail_after(1):
+        step = await engine.tree.operator.erase(Erasure(kind="userId", value="u", below=3, last=1_000_000))
+
+    assert (step.events, step.below) == (2, 1)
