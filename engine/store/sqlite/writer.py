@@ -299,10 +299,8 @@ class Writer:
 
 def _parts(group: Sequence[Insert]) -> list[tuple[str, writing.Rows]]:
     """Return (head, rows) of the statements that write *group*."""
-    heads = {item.head for item in group}
     return [
         (head, part)
         for head in INSERTS
-        if head in heads
         for part in writing.parts([row for item in group if item.head == head for row in item.rows])
     ]

@@ -27,8 +27,6 @@ memory after some hours with events of 1 KB, and would come to more than a GiB w
 """
 KEPT = 256 * 1024
 """Bytes in one statement of several rows, at most."""
-STRAIGHT = 32
-"""Rows up to which every number is one of `SIZES`."""
 
 Rows = Sequence[tuple[object, ...]]
 
@@ -78,8 +76,6 @@ def put(connection: sqlite3.Connection, head: str, part: Rows, tail: str = "") -
 
 def parts(rows: Rows) -> list[Rows]:
     """Return *rows* cut into those of one statement each: of one of `SIZES`, and of `KEPT` bytes if not alone."""
-    if len(rows) <= STRAIGHT and _size(rows) <= KEPT:
-        return [rows] if rows else []
     found: list[Rows] = []
     start = 0
     while start < len(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.store.sqlite.writing import KEPT, SIZES, STRAIGHT, parts
+from engine.store.sqlite.writing import KEPT, SIZES, parts
 
 
 def rows(count: int, size: int = 1000) -> list[tuple[int, bytes]]:
@@ -16,7 +16,7 @@ def rows(count: int, size: int = 1000) -> list[tuple[int, bytes]]:
     [
         (0, 1000, []),
         (1, 1000, [1]),
-        (STRAIGHT, 1000, [32]),
+        (32, 1000, [32]),
         (47, 1000, [32, 15]),
         (50, 1000, [48, 2]),
         (255, 1000, [192, 48, 15]),
