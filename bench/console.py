@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import HERE, Child, running
-from bench.judged import VOID, judged
+from bench.judged import VOID, judged, lost_in
 from bench.pipeline import turn
 
 ROUNDS = 5
@@ -43,7 +43,7 @@ def console(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], No
                 turns[kind].append(judged(once))
     noise = compared(turns["alone"], turns["again"])
     verdicts = {kind: verdict(compared(turns["alone"], turns[kind]), noise) for kind in ("live", "stuck")}
-    lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
+    lost = lost_in(turns)
     return {"rate": rate, "seconds": seconds, "turns": turns, "noise": noise, "verdicts": verdicts, "lost": lost}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import HERE, generate, running
-from bench.judged import VOID, judged
+from bench.judged import VOID, judged, lost_in
 from bench.pipeline import CONNECTIONS, KEY, WARM_UP
 
 PAIRS = 5
@@ -63,7 +63,7 @@ def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], 
                 tell(f"pair {pair + 1} of {pairs}: {others}")
                 once = partial(_turn, others, rate=rate, seconds=seconds, folder=Path(folder))
                 turns[others].append(judged(once))
-    lost = sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
+    lost = lost_in(turns)
     verdicts = {"p95": verdict(turns), "lost": {"events": lost, "kept": not lost}}
     return {"rate": rate, "seconds": seconds, "turns": turns, "verdicts": verdicts}
 

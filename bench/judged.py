@@ -32,6 +32,11 @@ def judged(turn: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def lost_in(turns: dict[str, list[dict[str, Any]]]) -> int:
+    """Return how many events were sent in any turn and did not arrive."""
+    return sum(one["sent"] - one["arrived"] for each in turns.values() for one in each)
+
+
 def stolen_since(before: tuple[int, int]) -> float:
     """Return the part of the machine's time that its host gave to others since *before*, what `stolen` said."""
     after = stolen()

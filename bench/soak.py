@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import signal
 import statistics
 import subprocess
@@ -180,17 +181,17 @@ def _look(pid: int) -> dict[str, int]:
 
 def _settled(console: str) -> Status:
     """Return the status once nothing is on its way, or as it is when nothing moves any more."""
-    seen: list[int] = []
+    least = math.inf
     ends = time.monotonic() + PATIENCE
     while True:
         status = status_of(console)
         source = status.sources[0]
-        left = [source.lag, status.last - source.passed]
-        left += [count for sync in status.syncs for count in (sync.lag, sync.open, sync.pending)]
-        if not any(left) or time.monotonic() > ends:
+        left = source.lag + status.last - source.passed
+        left += sum(sync.lag + sync.open + sync.pending for sync in status.syncs)
+        if not left or time.monotonic() > ends:
             return status
-        if not seen or sum(left) < sum(seen):
-            seen, ends = left, time.monotonic() + PATIENCE
+        if left < least:
+            least, ends = left, time.monotonic() + PATIENCE
         time.sleep(0.25)
 
 
