@@ -29,8 +29,9 @@ from engine.runtime.turns import Turns
 from engine.store.base import Selection, Store
 from engine.store.erasing import Erasure
 from engine.store.replays import Refused, Replay, Wish
+from tests.support.deaths import fail_once
 from tests.support.fates import Fates, Outside, Place, Regime, Said
-from tests.support.grown import Desk, Engine, grow, reopened, shop_plan, unbalanced
+from tests.support.grown import Desk, Engine, at_once, grow, reopened, shop_plan, unbalanced
 from tests.support.guest import Guest
 from tests.support.sayings import EVENTS, GOES, LANE, PARKED, REGIMES, STANDING, text_of
 
@@ -53,7 +54,7 @@ class Delivering(RuleBasedStateMachine):
             self._patch.setattr(f"actors.tree.{name}", size)
         self._patch.setattr("actors.follower.CAP", 4)
         self._patch.setattr("actors.ordering.Turns", partial(Turns, per_key=PARKED, in_all=STANDING))
-        self._patch.setattr("actors.replayer._aside", _at_once)
+        self._patch.setattr("actors.replayer._aside", at_once)
         self._patch.setattr("actors.console.api.describe", lambda *_: {})  # half of what a start costs
         self._patch.setattr(Tree, "_children", partialmethod(_unwatched, Tree._children))
         self.guest = Guest()
@@ -233,7 +234,7 @@ class Delivering(RuleBasedStateMachine):
         self.fates.unread(before)
         self.fates.opened(sync, [*opened[sync], *range(before[sync] + 1, len(self.outside.said) + 1)])
         reloader = self.engine.tree.reloader
-        reloader.aside = _aside
+        reloader.aside = at_once
         reloader.reread = self._reread
         made = await self.engine.tree.operator.reload()
         assert made.refused == ""
@@ -283,7 +284,7 @@ class Delivering(RuleBasedStateMachine):
         }[actor]
         died = partial(self._sender_died, sync) if actor.startswith("sender") else None
         noted: Callable[[], None] | None = self._archiver_died if actor == "archiver" else died
-        _fail_once(owner, name, noted)
+        fail_once(owner, name, noted)
 
     def _archiver_died(self) -> None:
         """Note it as a crash: while it stops it is not begun anew, and what it had not written is done again."""
@@ -412,31 +413,9 @@ def _one_of(entries: list[Trouble], at: int) -> Trouble:
     return sorted(entries, key=lambda entry: entry.id)[at % len(entries)]
 
 
-def _fail_once(owner: object, name: str, note: Callable[[], None] | None) -> None:
-    """Let the next call of a method raise, which is its caller's death."""
-
-    def fail(*_arguments: object) -> None:
-        delattr(owner, name)
-        if note is not None:
-            note()
-        raise RuntimeError("as the test wants it")
-
-    setattr(owner, name, fail)
-
-
 def _unwatched(tree: Tree, children: Callable[[Tree], list[Child]]) -> list[Child]:
     """Return a tree's actors without those that only look on: the console compiles in a thread of its own."""
     return [child for child in children(tree) if child.name not in {"console", "pulse"}]
-
-
-async def _at_once(call: Callable[[], Any]) -> Any:
-    await trio.lowlevel.checkpoint()
-    return call()
-
-
-async def _aside(call: Callable[..., Any], *arguments: Any) -> Any:
-    await trio.lowlevel.checkpoint()
-    return call(*arguments)
 
 
 def _run(examples: int, steps: int, *, chance: bool) -> None:

@@ -13,7 +13,7 @@ from engine.config.draft import Addition, DraftType
 from engine.config.load import load
 from engine.errors import ConfigError, HeadraceError
 from engine.plan import Plan, compile_plan
-from tests.support.grown import HEAD, REGISTRY, Engine, _at_once, grow
+from tests.support.grown import HEAD, REGISTRY, Engine, at_once, grow
 
 DESK = '[destinations.crm]\ntype = "desk"\n'
 SEEN = DraftType(type="custom", mapping={"n": "properties.n"})
@@ -28,7 +28,7 @@ def reread(config: Path) -> Plan:
 async def engine(nursery, tmp_path):
     (tmp_path / "config.toml").write_text(HEAD + DESK)
     grown = await grow(nursery, DESK, folder=tmp_path)
-    grown.tree.reloader.aside = _at_once
+    grown.tree.reloader.aside = at_once
     grown.tree.reloader.reread = partial(reread, tmp_path / "config.toml")
     yield grown
     grown.tree.stop_now()

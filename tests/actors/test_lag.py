@@ -16,6 +16,7 @@ from engine.messages import Delivery
 from engine.plugin import Item, by_status
 from engine.runtime.channel import Inbox
 from engine.store.base import Change, Selection, Store
+from tests.support.deaths import fail_once
 from tests.support.grown import ORDERS, Answer, Engine, grow, hang, reopened, unbalanced
 
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
@@ -108,9 +109,7 @@ class Trial:
             self._deaths.remove(what)
             tree = self.engine.tree
             router = what == "router dies"
-            _fail_once(
-                tree.plan.syncs["orders"] if router else tree.ports["crm"].limiter, "route" if router else "take"
-            )
+            fail_once(tree.plan.syncs["orders"] if router else tree.ports["crm"].limiter, "route" if router else "take")
 
     def check_bounds(self) -> None:
         tree = self.engine.tree
@@ -120,16 +119,6 @@ class Trial:
         for inbox in inboxes:
             assert inbox._weight <= inbox.size or inbox.waiting == 1
         assert len(tree.books.syncs["orders"].open) <= 2 * LANE + 2048
-
-
-def _fail_once(owner: object, name: str) -> None:
-    """Let the next call of a method raise, which is its caller's death."""
-
-    def fail(*_arguments: object) -> None:
-        delattr(owner, name)
-        raise RuntimeError("as the test wants it")
-
-    setattr(owner, name, fail)
 
 
 async def _hold(steps: Sequence[tuple[str, float]]) -> None:

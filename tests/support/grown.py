@@ -249,7 +249,7 @@ class Engine:
 
     async def reload(self, text: str, folder: Path | None = None) -> Reloaded:
         """Let `HEAD` and *text* be the configuration from now on."""
-        self.tree.reloader.aside = _at_once
+        self.tree.reloader.aside = at_once
         self.tree.reloader.reread = partial(shop_plan, text, folder)
         return await self.tree.operator.reload()
 
@@ -294,7 +294,7 @@ class Engine:
         await self.over.wait()
 
 
-async def _at_once(work: Callable[..., Any], *arguments: Any) -> Any:
+async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
     """Do *work* here: while a thread did it, trio's clock would jump."""
     await trio.lowlevel.checkpoint()
     return work(*arguments)

@@ -6,36 +6,28 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from tests.support.fates import Regime, Said
+from tests.support.fates import PATIENCE, WINDOW, Regime, Said
 
 GOES = {"orders": "crm", "turns": "erp"}
 """Each sync, and where it goes."""
 LANE, STANDING, PARKED = 8, 6, 3
-DESKS = """
-[destinations.crm]
+DESK = """
+[destinations.{name}]
 type = "desk"
-batch = 3
-concurrency = 2
+batch = {batch}
+concurrency = {concurrency}
 timeout = "2s"
-[destinations.crm.retry]
-window = "20s"
+[destinations.{name}.retry]
+window = "{window:g}s"
 min_attempts = 2
 backoff = "1s..4s"
-[destinations.crm.breaker]
-failures = 4
-probe = "3s"
-[destinations.erp]
-type = "desk"
-concurrency = 3
-timeout = "2s"
-[destinations.erp.retry]
-window = "40s"
-min_attempts = 2
-backoff = "1s..4s"
-[destinations.erp.breaker]
+[destinations.{name}.breaker]
 failures = 4
 probe = "3s"
 """
+DESKS = DESK.format(name="crm", batch=3, concurrency=2, window=WINDOW["orders"]) + DESK.format(
+    name="erp", batch=1, concurrency=3, window=WINDOW["turns"]
+)
 SYNC = """
 [syncs.{name}]
 source = "shop"
@@ -48,7 +40,7 @@ n = "properties.n"
 v = {{ value = {regime.version} }}
 whole = {{ from = "properties.whole", when_missing = "{missing}" }}
 """
-ORDER = 'order_by = "userId"\norder_timeout = "15s"'
+ORDER = f'order_by = "userId"\norder_timeout = "{PATIENCE["turns"]:g}s"'
 REGIMES = st.builds(Regime, st.sampled_from("xy"), st.sampled_from([1, 2]), st.booleans())
 SCRIPTS = st.sampled_from(
     [
