@@ -11,7 +11,7 @@ LATE = 10.0
 """Milliseconds: a generator that was later makes a turn void."""
 STOLEN = 0.05
 """The part of the machine's time that its host may have given to others; more makes a turn void."""
-TRIES = 3
+TRIES = 6
 """Turns that may be void one after another before the figure is given as void."""
 VOID = f"the generator was late by more than {LATE:g} ms, or the host gave more than {STOLEN:.0%} of the time to others"
 
@@ -39,5 +39,9 @@ def lost_in(turns: dict[str, list[dict[str, Any]]]) -> int:
 
 def stolen_since(before: tuple[int, int]) -> float:
     """Return the part of the machine's time that its host gave to others since *before*, what `stolen` said."""
-    after = stolen()
+    return stolen_between(before, stolen())
+
+
+def stolen_between(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """Return that part between two such answers."""
     return round((after[0] - before[0]) / max(after[1] - before[1], 1), 3)

@@ -2,9 +2,9 @@
 
 Every event goes to one destination that is always well, every tenth also to one that is fine, dead, answers 500,
 hangs, answers 429 and is slow, in turn. Nothing may grow: memory, threads, open files, and what an ack and an arrival
-take. A slot of ten seconds is void if more than one in a hundred of its sends was late by 10 ms; latencies are void if
-more than half of the slots are, or if the host of a virtual machine gave more than 5 % of its time to others. In the
-end the books must balance, and nothing may be lost.
+take. A slot of ten seconds is void if more than one in a hundred of its sends was late by 10 ms, or if the host of a
+virtual machine gave more than 5 % of its time to others; latencies are void if more than half of the slots of the first
+third are, or of the last. In the end the books must balance, and nothing may be lost.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.children import HERE, ROOT, Child, running, stolen
-from bench.judged import STOLEN, stolen_since
+from bench.children import HERE, ROOT, Child, running
+from bench.judged import LATE, STOLEN
 from bench.pipeline import KEY, STEP, STEPS, SUSTAINED
 from engine.observe.balance import equations
 from engine.observe.status import Status
@@ -49,6 +50,10 @@ APART = 2.0
 """…the ms between them."""
 HANDLES = 16
 """Threads and open files by which the last third may exceed the first."""
+VOID = (
+    f"too short, or more than half of the first or last third was disturbed (sends late by {LATE:g} ms, or more than"
+    f" {STOLEN:.0%} of the time given to others)"
+)
 
 CONFIG = """
 [receiver]
@@ -95,9 +100,7 @@ def soak(*, rate: float, minutes: float, tell: Callable[[str], None], slot: floa
     """Run for so many minutes at *rate* events a second (0: at half of the most that is sustained)."""
     with tempfile.TemporaryDirectory(prefix="headrace-soak-") as name:
         rate = rate or _most(Path(name), tell) / 2
-        before = stolen()
         figures = _run(Path(name), rate=rate, seconds=minutes * 60, slot=slot, tell=tell)
-    figures["stolen"] = stolen_since(before)
     return {"rate": round(rate), "minutes": minutes, **figures, "verdicts": verdicts(figures)}
 
 
@@ -224,14 +227,18 @@ def verdicts(figures: dict[str, Any]) -> dict[str, Any]:
         most = _thirds([one[name] for one in looks], max)
         kept = None if most is None else {"first": most[0], "last": most[1], "kept": most[1] - most[0] <= HANDLES}
         found[name] = kept
-    fine = [one["late"] <= DELAYED for one in figures["acks"]]
-    void = sum(fine) * 2 < len(fine) or figures.get("stolen", 0.0) > STOLEN
+    good = [one["late"] <= DELAYED and one["stolen"] <= STOLEN for one in figures["acks"]]
     for name in ("acks", "well"):
-        good = [one for one, counts in zip(figures[name], fine, strict=False) if counts and one["count"]]
         for part in ("p50", "p99"):
-            pair = None if void else _thirds([one[part] for one in good])
-            found[f"{name}_{part}"] = None if pair is None else _flat(*pair)
+            pair = _thirds(list(zip(good, figures[name], strict=False)), partial(_typical, part))
+            found[f"{name}_{part}"] = None if pair is None or None in pair else _flat(*pair)
     return found
+
+
+def _typical(part: str, slots: list[tuple[bool, dict[str, float]]]) -> float | None:
+    """Return the median of *part* over the slots that are not void; None if more than half of them are."""
+    values = [one[part] for good, one in slots if good and one["count"]]
+    return statistics.median(values) if len(values) * 2 >= len(slots) else None
 
 
 def _thirds(values: list[Any], of: Callable[[list[Any]], Any] = statistics.median) -> tuple[Any, Any] | None:
@@ -252,9 +259,7 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{load}, {result['twice']} arrived twice; {moody} and had all {result['drained_in']:g} s later"]
     for name, one in result["verdicts"].items():
         if one is None:
-            lines.append(
-                f"{name:10} void: too short, too few good slots, or the host gave more than {STOLEN:.0%} to others"
-            )
+            lines.append(f"{name:10} void: {VOID}")
             continue
         figures = ", ".join(f"{key} {value}" for key, value in one.items() if key != "kept")
         lines.append(f"{name:10} {figures:40} {'kept' if one['kept'] else 'BROKEN'}")
