@@ -109,8 +109,7 @@ class Sender:
         part = await self._permitted(held, await self._young(held, picked))
         if not part:
             self.port.limiter.give_back()
-            return
-        parts = await self._send(client, held, part, [])
+        parts = await self._send(client, held, part, []) if part else []
         while parts:
             if part := parts.pop():
                 await self.port.limiter.take()
@@ -232,8 +231,7 @@ class Sender:
         try:
             answer = await client.send(request.method, url, request.headers, request.body)
         except httpx.TransportError as error:
-            text = f"{type(error).__name__}: {error}"
-            return Reply(error=text, seconds=self.clock.monotonic() - started)
+            return Reply(error=f"{type(error).__name__}: {error}", seconds=self.clock.monotonic() - started)
         seconds = self.clock.monotonic() - started
         return Reply(status=answer.status, headers=answer.headers, body=answer.body, seconds=seconds)
 
@@ -307,11 +305,13 @@ class Sender:
 
     def _pace(self, outcome: Outcome, now: float) -> float:
         """Hold the whole destination back if it asked for that or a quota is used up; return the seconds it asked."""
-        quiet = outcome.quiet(now)
-        if quiet > 0:
-            self.port.limiter.pause_until(self.clock.monotonic() + quiet)
+        told = outcome.asked_wait(now)
+        if (quiet := max(told, outcome.spent(now))) > 0:
+            self.port.limiter.pause_until(self.clock.monotonic() + quiet, wary=told > 0)
             self.port.downtime.add(now, now + quiet)
-        return outcome.asked_wait(now)
+        elif not outcome.reply.error:
+            self.port.limiter.trust()
+        return told
 
     def _observe(self, tally: Tally, at: float, now: float) -> None:
         if tally.arrived:

@@ -11,6 +11,13 @@ from engine.runtime.channel import Closed
 from engine.runtime.clock import Clock
 from engine.runtime.nap import Naps
 
+WARY = 1.0
+"""Seconds between two requests after a pause that was asked for, until one is answered as usual.
+
+A place that is still overrun says so within that time, and hears nothing of the others; without an answer they come all
+the same.
+"""
+
 
 class LimiterStats(msgspec.Struct, frozen=True, kw_only=True):
     """A limiter in numbers; the counts run since it was made.
@@ -53,6 +60,8 @@ class Limiter:
         self._paused_from = 0.0
         self._paused_until = -math.inf
         self._paused_before = 0.0
+        self._wary = False
+        self._next_at = -math.inf
         self._line = trio.StrictFIFOLock()
         self._naps = Naps(clock)
         self._taken = 0.0
@@ -66,29 +75,37 @@ class Limiter:
         More than *burst* go through on a full bucket, and those after them wait for the debt.
 
         Raises:
-            Closed: it is paused, and `dismiss` was called.
+            Closed: it is paused, or comes out of a pause, and `dismiss` was called.
         """
         if not self._line.locked() and self._try(tokens):
             return
         self._waited += 1
         async with self._line:
             while not self._try(tokens):
-                if self._dismissed and self.paused:
+                now = self._clock.monotonic()
+                if self._dismissed and now < self._held_until:
                     raise Closed("limiter")
-                await self._naps.until(self._ready_at(tokens, self._clock.monotonic()))
+                await self._naps.until(self._ready_at(tokens, now))
 
     def give_back(self, tokens: float = 1) -> None:
         """Return *tokens* that were taken for nothing; the next in line may have them at once."""
         self._taken -= tokens
+        self._next_at = -math.inf
         if self._rate is not None:
             self._full_at -= tokens / self._rate
+        if self._rate is not None or self._wary:
             self._naps.cut()
 
-    def pause_until(self, moment: float) -> None:
+    def pause_until(self, moment: float, *, wary: bool = False) -> None:
         """Let nothing through before *moment* (monotonic seconds); an earlier one than before is ignored.
 
         This is how Retry-After paces the whole destination.
+
+        Args:
+            moment: the end of the pause.
+            wary: then let one through every `WARY` seconds, until `trust` is called.
         """
+        self._wary = self._wary or wary
         now = self._clock.monotonic()
         if moment <= max(now, self._paused_until):
             return
@@ -96,6 +113,13 @@ class Limiter:
             self._bank(now)
             self._paused_from = now
         self._paused_until = moment
+
+    def trust(self) -> None:
+        """Be wary no more: a request was answered as usual. In a pause it says nothing, it was made before."""
+        if self._wary and not self.paused:
+            self._wary = False
+            self._next_at = -math.inf
+            self._naps.cut()
 
     def adjust(self, rate: float | None, burst: float) -> None:
         """Keep to another *rate* and *burst* from now on; who waits is measured by them, and a pause stays."""
@@ -107,10 +131,11 @@ class Limiter:
         self._naps.cut()
 
     def resume(self) -> None:
-        """End a pause now."""
+        """End a pause now, and be wary no more."""
         now = self._clock.monotonic()
         self._bank(now)
-        self._paused_until = -math.inf
+        self._paused_until = self._next_at = -math.inf
+        self._wary = False
         self._naps.cut()
 
     def dismiss(self) -> None:
@@ -151,14 +176,20 @@ class Limiter:
                 return False
             if self._rate is not None:
                 self._full_at = max(self._full_at, now) + tokens / self._rate
+            if self._wary:
+                self._next_at = now + WARY
         self._taken += tokens
         return True
 
+    @property
+    def _held_until(self) -> float:
+        return max(self._paused_until, self._next_at)
+
     def _ready_at(self, tokens: float, now: float) -> float:
         if self._rate is None:
-            return self._paused_until
+            return self._held_until
         spare = (self._burst - min(tokens, self._burst)) / self._rate
-        return max(self._paused_until, max(self._full_at, now) - spare)
+        return max(self._held_until, max(self._full_at, now) - spare)
 
     def _bank(self, now: float) -> None:
         self._paused_before += self._paused_for(now)

@@ -82,9 +82,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         )  # not for "not a number"
         return max(items, asked_wait(self.reply.status, self.reply.headers, now))
 
-    def quiet(self, now: float) -> float:
-        """Return the seconds for which nothing should be sent: asked for, or since a quota is used up."""
-        return max(self.asked_wait(now), spent_wait(self.reply.headers, now))
+    def spent(self, now: float) -> float:
+        """Return the seconds for which nothing should be sent, since a quota is used up; 0.0 if it is not."""
+        return spent_wait(self.reply.headers, now)
 
     @property
     def absent(self) -> bool:

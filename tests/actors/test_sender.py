@@ -97,6 +97,31 @@ async def test_the_end_does_not_wait_for_a_pause_that_was_asked_for(nursery, aut
     assert len({*again.desk().positions}) == 10
 
 
+async def test_after_a_pause_that_was_asked_for_one_request_finds_out_for_all(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS.replace("concurrency = 1", "concurrency = 4"))
+
+    async def answer(batch):
+        await trio.sleep(0.2)
+        return await (always(429, retry_after=60.0) if engine.desk().times[-1] < 150 else always(200))(batch)
+
+    engine.desk().answer = answer
+    await engine.send(20)
+    status = await engine.settled(300)
+
+    begun = engine.desk().times[0]
+    assert [round(at - begun, 1) for at in engine.desk().times] == [
+        *[0.0] * 4,  # nobody knows yet
+        *[60.2, 120.4, 180.6],  # the first one hears it, and the others are not sent
+        *[180.8] * 4,
+        *[181.0] * 4,
+        *[181.2] * 4,
+        *[181.4] * 4,
+        *[181.6] * 3,
+    ]
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (20, 0)
+    assert unbalanced(status) == []
+
+
 async def test_a_probe_takes_something_else_than_what_failed(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS)
     engine.desk().answer = each(lambda delivery: 403 if delivery.position == 1 else 200)

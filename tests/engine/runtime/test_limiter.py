@@ -183,3 +183,45 @@ def test_what_could_never_let_anything_through_is_refused(rate, burst, text):
     with pytest.raises(ValueError) as caught:
         limiter(rate, burst)
     assert str(caught.value) == text
+
+
+async def test_after_a_pause_that_was_asked_for_one_goes_a_second_until_one_is_answered_as_usual(autojump_clock):
+    bucket = limiter(None)
+    bucket.pause_until(trio.current_time() + 10, wary=True)
+    bucket.trust()  # by the answer to a request from before the pause
+    assert await moments(bucket, [1, 1, 1]) == [10.0, 11.0, 12.0]
+
+    bucket.trust()
+    assert await moments(bucket, [1, 1, 1]) == [12.0, 12.0, 12.0]
+
+
+async def test_an_answer_lets_those_go_who_wait_after_a_pause(nursery, autojump_clock):
+    bucket = limiter(None)
+    bucket.pause_until(10.0, wary=True)
+    for _ in range(4):
+        nursery.start_soon(bucket.take)
+    await trio.sleep(10.5)
+    assert bucket.statistics() == LimiterStats(taken=1.0, waited=4, waiting=3, paused_seconds=10.0)
+
+    bucket.trust()
+    await wait_all_tasks_blocked()
+    assert bucket.statistics() == LimiterStats(taken=4.0, waited=4, waiting=0, paused_seconds=10.0)
+
+
+async def test_who_goes_first_after_a_pause_and_has_nothing_to_send_lets_the_next_one_go(nursery, autojump_clock):
+    bucket = limiter(None)
+    bucket.pause_until(10.0, wary=True)
+    await bucket.take()
+    nursery.start_soon(bucket.take)
+    await wait_all_tasks_blocked()
+    bucket.give_back()
+    await wait_all_tasks_blocked()
+
+    assert bucket.statistics() == LimiterStats(taken=1.0, waited=2, waiting=0, paused_seconds=10.0)
+    assert trio.current_time() == 10.0
+
+
+async def test_a_used_up_quota_leaves_nobody_wary(autojump_clock):
+    bucket = limiter(None)
+    bucket.pause_until(10.0)
+    assert await moments(bucket, [1, 1, 1]) == [10.0, 10.0, 10.0]
