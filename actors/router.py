@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import msgspec
+import trio
 
 from actors.follower import Follower, Reader
 from actors.ordering import Ordering
@@ -26,6 +27,8 @@ from engine.store.tally import parked
 
 RUN = 256
 """Positions that are read together when open deliveries are looked up after a restart."""
+SLICE = 16
+"""Events of a long span after which others have their turn: 256 would hold up everyone for tens of milliseconds."""
 
 
 class Outlets(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +100,9 @@ class Router(Reader[Passed]):
         filtered: Counter[str] = Counter()
         matched = 0
         decide = disabled if self.outlets.off() else self.sync.route
-        for event in passed.events:
+        for number, event in enumerate(passed.events, 1):
+            if not number % SLICE:
+                await trio.lowlevel.checkpoint()
             made = decide(event, now)
             if made.reason:
                 filtered[made.reason] += 1
@@ -221,7 +226,11 @@ def router_reader(eras: Eras, log: Log, clock: Clock) -> Callable[[int, int, int
         reached = logged[-1].position if len(logged) == limit else upto
         results = await log.results([one.position for one in logged]) if eras.keep_results else {}
         now = clock.wall()
-        events = [event for one in logged for event in _again(eras.at(one.position), one, results, now)]
+        events: list[Event] = []
+        for number, one in enumerate(logged, 1):
+            if not number % SLICE:
+                await trio.lowlevel.checkpoint()
+            events += _again(eras.at(one.position), one, results, now)
         return Passed(source=eras.source, after=after, upto=reached, events=tuple(events))
 
     return read
