@@ -34,6 +34,7 @@ class SqliteEraser:
         self._readers = readers
         self._writer = writer
         self._follow = follow
+        self._scrubbing = trio.Lock()
 
     async def bury(self, tombs: Sequence[Tomb]) -> int:
         """Replace log rows and results."""
@@ -59,10 +60,11 @@ class SqliteEraser:
 
     async def scrub(self) -> bool:
         """Overwrite free pages, and empty the write-ahead log."""
-        await self._writer.perform(lambda connection: connection.execute("CREATE TABLE scrub (zeros BLOB)") and None)
-        while await self._writer.perform(_overwrite):
-            pass
-        await self._writer.perform(lambda connection: connection.execute("DROP TABLE scrub") and None)
+        async with self._scrubbing:
+            await self._writer.perform(_begin)
+            while await self._writer.perform(_overwrite):
+                pass
+            await self._writer.perform(drop_zeros)
         for _ in range(TRIES):
             if await self._writer.perform(_emptied):
                 return True
@@ -109,6 +111,17 @@ def rest(connection: sqlite3.Connection, who: Who, positions: Sequence[int]) -> 
     )
     windows = connection.execute("DELETE FROM windows WHERE key = ?", (who[1],)).rowcount
     return {"violations": len(gone), "windows": windows}
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Make the table that free pages are filled by; one may be left of a scrub that was cut off."""
+    drop_zeros(connection)
+    connection.execute("CREATE TABLE scrub (zeros BLOB)")
+
+
+def drop_zeros(connection: sqlite3.Connection) -> None:
+    """Let go of what free pages were filled with."""
+    connection.execute("DROP TABLE IF EXISTS scrub")
 
 
 def _overwrite(connection: sqlite3.Connection) -> bool:

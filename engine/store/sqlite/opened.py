@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import StoreError
 from engine.store.due import Key
-from engine.store.sqlite import connect, queries
+from engine.store.sqlite import connect, erasing, queries
 
 WAITING = 5000
 """Retrying rows per destination that are in memory at first; the rest is read when it is due."""
@@ -51,6 +51,7 @@ def open_file(folder: pathlib.Path) -> Opened:
             connection = connect.connect(file, "rwc")
             undo.callback(connection.close)
             connect.prepare(connection, file)
+            erasing.drop_zeros(connection)  # of an engine that was killed while it erased
             opened = _look_around(connection, file, lock)
         except OSError as problem:
             raise StoreError(f"{folder}: {problem.strerror}; the data folder must be writable") from problem
