@@ -24,7 +24,7 @@ from engine.plugin import Direct
 from engine.runtime.actor import slots
 from engine.runtime.hosted import Died, TimedOut, Unusable
 from engine.store.base import Progress, Selection
-from engine.store.revisions import heads, keep_revision
+from engine.store.revisions import Reached, heads, keep_revision
 from engine.store.start import Wish, fit
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Swap:
         edits = await self._counted()
         if not self.diff.edits:
             self.tree.plan = self.plan
+            await self._remember()
         else:
             await self.tree.hold_status()
             try:
@@ -92,12 +93,13 @@ class Swap:
             finally:
                 self.tree.release_status()
         self._adjust()
-        revision = await self._kept()
+        await self.tree.operator.keep_paused()
+        await self.tree.operator.keep_disabled()
         return Reloaded(
             changes=tuple(self._told(edit).text() for edit in edits),
             restart=self.diff.restart,
             warnings=tuple(map(str, self.plan.warnings)),
-            revision=revision,
+            revision=(await heads(self.tree.store))[-1].number,
         )
 
     def _told(self, edit: Edit) -> Edit:
@@ -187,6 +189,8 @@ class Swap:
         await self._order(pages)
         tree.retry.held.clear()
         tree.bell.ring()
+        await self._validators_leave()
+        await self._remember()
         await self._sources_change()
         for name in self._named("sync", "added", "renamed", "re-pointed", "changed"):
             await supervisor.add(tree.router(name), before=self._fence("validator.", "receiver"))
@@ -255,8 +259,8 @@ class Swap:
         """Let changed sources be judged as the plan says from where their validators stand."""
         for edit in self.diff.of("source", "changed"):
             tree, name, plan = self.tree, edit.name, self.plan.sources[edit.name]
-            if not set(edit.keys) <= DOOR:
-                await self._validator_changes(name)
+            if f"validator.{name}" not in tree.supervisor.states():
+                await tree.supervisor.add(tree.validator(name), before="receiver")
             door = tree.doors[name]
             door.plan, door.origins = plan, Origins(plan.doorway.origins)
             if name in tree.readers:
@@ -265,12 +269,18 @@ class Swap:
             if name in tree.readers:
                 await tree.supervisor.add(tree.reader(name), before="pulse")
 
-    async def _validator_changes(self, name: str) -> None:
-        tree, plan = self.tree, self.plan.sources[name]
-        await tree.supervisor.remove(f"validator.{name}")
-        eras = tree.eras[name]
-        readers = [tree.routed[sync].position for sync, each in self.plan.syncs.items() if each.source == name]
-        eras.forget(min(readers, default=tree.judged[name].position))
+    async def _validators_leave(self) -> None:
+        """Stop those that judge otherwise from now on; where they stand is durable then."""
+        names = [edit.name for edit in self.diff.of("source", "changed") if not set(edit.keys) <= DOOR]
+        for name in names:
+            await self.tree.supervisor.remove(f"validator.{name}")
+            self._turn(name)
+        if names:
+            await self._leaving.flush()
+
+    def _turn(self, name: str) -> None:
+        """Let what a source's validator has not judged be judged as the plan says."""
+        tree, plan, eras = self.tree, self.plan.sources[name], self.tree.eras[name]
         if reads_alike(eras.now, plan):
             eras.now = plan
         else:
@@ -281,7 +291,6 @@ class Swap:
         if runner is not old:
             old.kill()
             tree.runners[name] = runner
-        await tree.supervisor.add(tree.validator(name), before="receiver")
 
     async def _gone(self) -> None:
         """Let go of sources and destinations that nobody uses any more."""
@@ -307,17 +316,15 @@ class Swap:
         tree.intake.rekey()
         tree.receiver.revoke()
 
-    async def _kept(self) -> int:
-        """Remember what is in force; return its number."""
+    async def _remember(self) -> None:
+        """Remember what is in force, before anybody begins by it: after a crash it is known who did what by which."""
         tree, loaded = self.tree, self.plan.loaded
-        await tree.operator.keep_paused()
-        await tree.operator.keep_disabled()
+        syncs = {name: mark.position for name, mark in tree.routed.items()}
         await keep_revision(
             tree.store,
             tree.clock.wall(),
             digest=loaded.digest,
             text=loaded.text,
             tables=loaded.tables,
-            reached={name: mark.position for name, mark in tree.routed.items()},
+            reached=Reached(syncs=syncs, sources={name: mark.position for name, mark in tree.judged.items()}),
         )
-        return (await heads(tree.store))[-1].number

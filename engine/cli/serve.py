@@ -153,7 +153,7 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
     from engine.runtime.clock import SystemClock  # noqa: PLC0415
     from engine.store.base import Retention  # noqa: PLC0415
     from engine.store.opening import open_store  # noqa: PLC0415
-    from engine.store.revisions import keep_revision  # noqa: PLC0415
+    from engine.store.revisions import Reached, keep_revision  # noqa: PLC0415
     from engine.store.seen import Seen  # noqa: PLC0415
     from engine.store.start import Wish, begin  # noqa: PLC0415
 
@@ -176,9 +176,10 @@ async def _grow(plan: Plan, registry: Registry, house: House, stack: AsyncExitSt
     if old is not None:
         await archive_departed(store, old, wishes, clock.wall())
     beginning = await begin(store, wishes, plan.sources.keys(), Seen(dedup.window, dedup.max), retention, clock.wall())
-    former = remembered(old, plan, beginning)
+    former = await remembered(store, old, plan, beginning)
     beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
-    loaded, reached = plan.loaded, {name: page.high for name, page in beginning.progress.items()}
+    loaded, syncs = plan.loaded, {name: page.high for name, page in beginning.progress.items()}
+    reached = Reached(syncs=syncs, sources={name: beginning.cursor(name) for name in plan.sources})
     await keep_revision(
         store, clock.wall(), digest=loaded.digest, text=loaded.text, tables=loaded.tables, reached=reached
     )

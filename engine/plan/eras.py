@@ -44,7 +44,3 @@ class Eras:
         self._before.append((upto, self.now))
         del self._before[:-MOST]
         self.now = plan
-
-    def forget(self, upto: int) -> None:
-        """Forget the plans of events that every reader has read: those up to *upto*."""
-        self._before = [era for era in self._before if era[0] > upto]

@@ -32,6 +32,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         at: epoch seconds when it took effect.
         digest: of all texts it was made from, see `engine.config.load.Loaded.digest`.
         reached: by sync, the highest position that was read with the revision before.
+        judged: by source, the highest position that was judged with the revision before.
     """
 
     number: int
@@ -39,6 +40,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     digest: str
     reached: dict[str, int] = {}
+    judged: dict[str, int] = {}
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """How far everybody had come when a configuration took effect: see `Head.reached` and `Head.judged`."""
+
+    syncs: dict[str, int] = {}
+    sources: dict[str, int] = {}
 
 
 class Revision(Head, frozen=True, kw_only=True):
@@ -61,7 +70,7 @@ async def keep_revision(
     digest: str,
     text: str,
     tables: Mapping[str, Any],
-    reached: Mapping[str, int],
+    reached: Reached,
 ) -> Revision | None:
     """Remember the configuration that takes effect now, unless it is the one that is in force; return what was kept.
 
@@ -79,7 +88,8 @@ async def keep_revision(
         position=store.last,
         at=now,
         digest=digest,
-        reached=dict(reached),
+        reached=reached.syncs,
+        judged=reached.sources,
         text=text,
         tables=dict(tables),
     )

@@ -9,7 +9,7 @@ import trio
 from engine.messages import State
 from engine.store.base import Selection
 from engine.store.replays import Replay, Wish
-from engine.store.revisions import keep_revision
+from engine.store.revisions import Reached, keep_revision
 from tests.support.grown import ORDERS, Engine, always, grow, hang, reopened, unbalanced
 
 OTHER = ORDERS.replace('{ n = "properties.n" }', '{ n = "properties.n", more = { value = 1 } }')
@@ -25,7 +25,7 @@ DROPS = "def transform_events(events):\n    return [e for e in events if e['prop
 async def known(engine: Engine) -> None:
     """Keep the plan in force as `headrace run` does at its start."""
     loaded = engine.tree.plan.loaded
-    reached = {name: mark.position for name, mark in engine.tree.routed.items()}
+    reached = Reached(syncs={name: mark.position for name, mark in engine.tree.routed.items()})
     clock = engine.tree.clock.wall()
     await keep_revision(
         engine.store, clock, digest=loaded.digest, text=loaded.text, tables=loaded.tables, reached=reached

@@ -29,7 +29,7 @@ from engine.store.base import Retention, Selection, Store
 from engine.store.due import Due
 from engine.store.memory import MemoryStore
 from engine.store.opening import open_store
-from engine.store.revisions import keep_revision
+from engine.store.revisions import Reached, keep_revision
 from engine.store.seen import Seen
 from engine.store.start import Wish, begin
 
@@ -334,9 +334,10 @@ async def grow(
         await archive_departed(opened, old, wishes, clock.wall())
     beginning = await begin(opened, wishes, plan.sources.keys(), Seen(86_400.0, 10_000), Retention(), clock.wall())
     if remember:
-        former = remembered(old, plan, beginning)
+        former = await remembered(opened, old, plan, beginning)
         beginning = msgspec.structs.replace(beginning, eras=former.eras, known=former.known)
-        reached = {name: page.high for name, page in beginning.progress.items()}
+        syncs = {name: page.high for name, page in beginning.progress.items()}
+        reached = Reached(syncs=syncs, sources={name: beginning.cursor(name) for name in plan.sources})
         kept = plan.loaded
         await keep_revision(
             opened, clock.wall(), digest=kept.digest, text=kept.text, tables=kept.tables, reached=reached

@@ -12,7 +12,7 @@ import trio
 
 from engine.config.load import load
 from engine.store.opening import open_store
-from engine.store.revisions import keep_revision
+from engine.store.revisions import Reached, keep_revision
 from tests.support.stores import event
 
 CONFIG = """
@@ -51,9 +51,8 @@ def recorded(tmp_path: Path) -> Path:
         events = [event(at, at=now, raw=msgspec.json.encode(body)) for at, body in enumerate(ORDERS, 1)]
         store.append(events, lambda _: done.set())
         await done.wait()
-        await keep_revision(
-            store, now, digest=loaded.digest, text=loaded.text, tables=loaded.tables, reached={"orders": 0}
-        )
+        reached = Reached(syncs={"orders": 0})
+        await keep_revision(store, now, digest=loaded.digest, text=loaded.text, tables=loaded.tables, reached=reached)
         await store.aclose()
 
     trio.run(fill)

@@ -5,7 +5,7 @@ from pathlib import Path
 from engine.config.load import load, read_tables
 from engine.plan import compile_plan
 from engine.store.opening import open_store
-from engine.store.revisions import KEPT, heads, keep_revision, number_of, revision
+from engine.store.revisions import KEPT, Reached, heads, keep_revision, number_of, revision
 from tests.support.grown import REGISTRY
 
 TEXT = """
@@ -26,7 +26,9 @@ CONTRACT = b'{"events": [{"type": "track", "name": "Seen", "schema": {"type": "o
 
 
 async def kept(store, digest: str, **reached: int):
-    return await keep_revision(store, 5.0, digest=digest, text=f"text {digest}", tables={}, reached=reached)
+    return await keep_revision(
+        store, 5.0, digest=digest, text=f"text {digest}", tables={}, reached=Reached(syncs=reached)
+    )
 
 
 async def revision_of(store, sync: str, position: int):
