@@ -265,7 +265,8 @@ class Queue(Protocol):
 
         Counts of the sync follow by themselves for what changes a ledger row: ``archived`` grows when a row becomes
         archived and shrinks when it is retried; ``delivered`` grows when a claim is done; ``discarded`` likewise.
-        Rows of the source's stages (sync "") are not counted. A row that leaves retrying without an event of its own
+        Rows of the source's stages (sync "") are not counted. Each of ``troubles`` is a delivery's first row: an entry of
+        its id, of a sync that was removed and came back, counts as discarded. A row that leaves retrying without an event of its own
         gets a copy of the log's.
 
         The writer has the change when the call first waits: cancelled after that, it is written all the same.

@@ -72,6 +72,18 @@ class Fold:
         self._count(trouble.sync, State.DISCARDED, (trouble.state, now.state if now else None))
         self._after[trouble.id] = trouble
 
+    def begin(self, trouble: Trouble) -> None:
+        """Let a delivery that had no row have *trouble*; an entry of that id, of a sync that was removed, is discarded.
+
+        The sync came back and made the same delivery once more: both were created, and one row can stand for one only.
+        """
+        now = self._now(trouble.id)
+        for state in (State.ARCHIVED, State.DISCARDED):
+            if now is not None:
+                self._count(now.sync, state, (State.DISCARDED, now.state))
+            self._count(trouble.sync, state, (trouble.state, None))
+        self._after[trouble.id] = trouble
+
     def again(self, trouble: Trouble) -> None:
         """Let *trouble* be its row, unless that is on its way; a new one was created."""
         now = self._now(trouble.id)
@@ -177,7 +189,7 @@ def decide(
         if trouble.position in buried:
             fold.erase(trouble.id, trouble.sync, before.get(trouble.id))
         else:
-            fold.write(trouble)
+            fold.begin(trouble)
     for trouble in change.again:
         fold.again(trouble)
     for row_id in change.ended:

@@ -182,6 +182,21 @@ async def test_a_removed_sync_leaves_what_waits_in_the_archive_and_begins_anew_w
     assert unbalanced_syncs(status) == []
 
 
+async def test_what_a_sync_that_comes_back_makes_once_more_and_fails_again_counts_once_more(
+    autojump_clock, edited: Edited
+):
+    await edited.begin(LOST, {"crm": always(500)})
+    await edited.send(3)
+    await trio.sleep(1)
+    await edited.edit(LOST.partition("[syncs")[0])
+    await edited.edit(LOST.replace("[[", 'start = "earliest"\n[['), {"crm": always(400)})
+    await edited.send(1)
+    status = await edited.settled()
+
+    assert len(edited.positions()) == 7
+    assert unbalanced_syncs(status) == []
+
+
 async def test_a_renamed_sync_keeps_its_place_its_keys_and_its_counts(autojump_clock, edited: Edited):
     await edited.begin(LOST, {"crm": each(lambda one: 500 if one.position == 1 else 200)})
     await edited.send(3)

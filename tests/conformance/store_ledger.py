@@ -158,10 +158,10 @@ async def test_a_page_after_a_row_that_is_gone_is_an_error(opened_store: OpenedS
 
 
 async def test_a_row_of_the_same_id_is_replaced_and_the_counts_follow(opened_store: OpenedStore) -> None:
-    await opened_store.trouble(trouble(1), trouble(2, State.ARCHIVED), trouble(3, State.ARCHIVED, sync=""))
+    await opened_store.trouble(trouble(1), trouble(2, State.ARCHIVED), trouble(3, State.DISCARDED))
     await opened_store.trouble(trouble(1, State.ARCHIVED), trouble(2, destination="erp"), trouble(3, State.ARCHIVED))
 
-    assert await opened_store.sync_counts() == {"archived": 1}
+    assert await opened_store.sync_counts() == {"archived": 2, "discarded": 3}
     assert await opened_store.sync_counts("") == {}
     assert await opened_store.claimed() == []
     assert await opened_store.claimed(destination="erp") == [2]
