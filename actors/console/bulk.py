@@ -44,7 +44,7 @@ class Bulk(msgspec.Struct, frozen=True, kw_only=True):
         place, all: the number of the ledger's row that was looked at last, and of the last that is meant; 0 before it
             begins.
         matched: entries that were met.
-        changed: of these, those that were changed; the others had ended before, or have no payload to send.
+        changed: of these, those that were changed; the others had ended before, or have no payload or no destination.
         error: why it failed, or "".
     """
 

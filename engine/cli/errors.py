@@ -19,6 +19,7 @@ from engine.cli.common import (
     counted,
     data_folder,
     iso,
+    names_of,
     read_places,
     say,
     say_json,
@@ -38,6 +39,10 @@ AT_ONCE = 500
 """Entries that one request is about."""
 LONG = 60.0
 """Seconds that it may take."""
+_LEFT = {
+    "retry": "lack a payload or a destination: headrace replay",
+    "discard": "had ended before",
+}
 USAGE = 2
 
 Ids = Annotated[tuple[str, ...], Parameter(help="Ids of entries, as errors list shows them.", negative="")]
@@ -189,8 +194,7 @@ def _all_changed(
     said = {"retry": ("goes out again", "go out again"), "discard": ("is discarded", "are discarded")}[change]
     say(f"{done:,} {said[done != 1]}")
     if done < len(ids):
-        hint = "have no payload to send again: headrace replay" if change == "retry" else "had ended before"
-        say(f"{len(ids) - done:,} {hint}")
+        say(f"{len(ids) - done:,} {_LEFT[change]}")
     return 1 if missing else 0
 
 
@@ -210,8 +214,10 @@ def _changed(config: Path, change: str, selection: Selection) -> int:
     async def offline(store: Store) -> Counted:
         import time  # noqa: PLC0415 - only where no engine runs
 
-        make = store.ledger.retry if change == "retry" else store.ledger.discard
-        return Counted(count=await make(selection, time.time()))
+        if change == "discard":
+            return Counted(count=await store.ledger.discard(selection, time.time()))
+        known = names_of(read_places(config), "destinations")
+        return Counted(count=await store.ledger.retry(selection, time.time(), known))
 
     def online() -> Counted:
         return ask(config, "POST", f"/errors/{change}", Counted, selection, patience=LONG)

@@ -8,7 +8,7 @@ made, and a later call's effect is never durable before an earlier one's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -265,9 +265,9 @@ class Queue(Protocol):
 
         Counts of the sync follow by themselves for what changes a ledger row: ``archived`` grows when a row becomes
         archived and shrinks when it is retried; ``delivered`` grows when a claim is done; ``discarded`` likewise.
-        Rows of the source's stages (sync "") are not counted. Each of ``troubles`` is a delivery's first row: an entry of
-        its id, of a sync that was removed and came back, counts as discarded. A row that leaves retrying without an event of its own
-        gets a copy of the log's.
+        Rows of the source's stages (sync "") are not counted. Each of ``troubles`` is a delivery's first row: an
+        entry of its id, of a sync that was removed and came back, counts as discarded. A row that leaves retrying
+        without an event of its own gets a copy of the log's.
 
         The writer has the change when the call first waits: cancelled after that, it is written all the same.
 
@@ -297,8 +297,10 @@ class Ledger(Protocol):
         Counted, not kept: with the open deliveries it is what the books' ``pending`` must be.
         """
 
-    async def retry(self, selection: Selection, now: float) -> int:
+    async def retry(self, selection: Selection, now: float, known: Collection[str] | None = None) -> int:
         """Make archived rows that have a payload due at once, with attempts at 0 and the same id; return how many.
+
+        Only those for one of the destinations in *known*, if it is given: another would never be sent.
 
         Their first trouble is *now* again, so that the whole retry schedule applies. A row that is retrying becomes due
         at once; its attempts stay. Big selections take several transactions: after a crash a part may be done.

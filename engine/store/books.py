@@ -274,9 +274,15 @@ def erased(troubles: Iterable[Trouble]) -> Effect:
     return fold.effect()
 
 
-def retried(trouble: Trouble, now: float) -> Trouble | None:
-    """Return the row due at *now*, outside the order if it was archived; None if it cannot be retried, or is parked."""
-    if trouble.due_at == NEVER:
+def retried(trouble: Trouble, now: float, known: Collection[str] | None = None) -> Trouble | None:
+    """Return the row due at *now*, outside the order if it was archived; None if it cannot be retried, or is parked.
+
+    Args:
+        trouble: the row.
+        now: epoch seconds.
+        known: all destinations there are; None if nobody knows.
+    """
+    if trouble.due_at == NEVER or (known is not None and trouble.destination not in known):
         return None
     if trouble.state is State.RETRYING:
         return msgspec.structs.replace(trouble, due_at=min(trouble.due_at, now))

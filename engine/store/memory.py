@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import trio
 
@@ -60,10 +60,10 @@ class MemoryLedger:
         await trio.lowlevel.checkpoint()
         return self._contents.waiting()
 
-    async def retry(self, selection: Selection, now: float) -> int:
+    async def retry(self, selection: Selection, now: float, known: Collection[str] | None = None) -> int:
         """Make matching rows due."""
         self._contents.open()
-        many = self._contents.rewrite(selection, lambda trouble: books.retried(trouble, now))
+        many = self._contents.rewrite(selection, lambda trouble: books.retried(trouble, now, known))
         await trio.lowlevel.checkpoint()
         return many
 

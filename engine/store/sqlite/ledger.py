@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from engine.messages import Attempt, Trouble
@@ -39,9 +40,9 @@ class SqliteLedger:
         """Count each sync's retrying rows."""
         return await self._readers.ask(queries.waiting)
 
-    async def retry(self, selection: Selection, now: float) -> int:
+    async def retry(self, selection: Selection, now: float, known: Collection[str] | None = None) -> int:
         """Make matching rows due."""
-        return await self._rewriter.rewrite(selection, partial(books.retried, now=now))
+        return await self._rewriter.rewrite(selection, partial(books.retried, now=now, known=known))
 
     async def discard(self, selection: Selection, now: float) -> int:
         """End matching rows."""

@@ -145,7 +145,7 @@ def test_a_list_is_narrowed(headrace, stopped, filters, ids):
         (["retry", "--sync", "orders", "--dry-run"], "5 entries to retry\n", {}),
         (
             ["retry", "--sync", "orders", "--yes"],
-            "5 entries to retry\n4 go out again\n1 have no payload to send again: headrace replay\n",
+            "5 entries to retry\n4 go out again\n1 lack a payload or a destination: headrace replay\n",
             dict.fromkeys((1, 3, 4, 6), "retrying"),
         ),
         (["discard", "--reason", "rejected_400", "-y"], "1 entry to discard\n1 is discarded\n", {3: "discarded"}),
