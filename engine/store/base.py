@@ -68,7 +68,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         counts: (scope, name) to what is added to it; scopes are ``source:NAME`` and ``sync:NAME``.
         attempts: packed into one row per destination.
         windows: absolute; those that are gone are deleted.
-        violated: added; one with the position and contract of another is left out.
+        violated: added; one with the position and contract of another, or of an erased event, is left out.
         again: ledger rows that a replay makes: one that waits to be tried again stays as it is, another is replaced,
             and a new one counts as ``created``.
         ended: ids of rows of the source's stages that go, since their event went on.

@@ -13,6 +13,7 @@ from engine.store import books
 from engine.store.base import Cursor, Progress, Selection, Waiting
 from engine.store.due import Due
 from engine.store.order import Moved, Remains
+from engine.violated import Violated
 
 
 class Contents:
@@ -46,9 +47,9 @@ class Contents:
         if self.closed:
             raise StoreError("the store is closed")
 
-    def buried(self, troubles: Iterable[Trouble]) -> set[int]:
-        """Return the positions of these rows whose events are erased."""
-        positions = {trouble.position for trouble in troubles} & self.events.keys()
+    def buried(self, told: Iterable[Trouble | Violated]) -> set[int]:
+        """Return the positions of what is told whose events are erased."""
+        positions = {one.position for one in told} & self.events.keys()
         return {position for position in positions if not self.events[position].raw}
 
     def revision(self, key: str) -> int:
@@ -63,7 +64,7 @@ class Contents:
                 continue
             former = self.troubles.get(trouble_id)
             self.used -= books.weight(former) if former else 0
-            kept = self._with_event(trouble)
+            kept = self._with_event(trouble, former)
             self.troubles[trouble_id] = kept
             if trouble_id not in self.numbers:
                 self.newest += 1
@@ -139,9 +140,11 @@ class Contents:
                 since.setdefault(trouble.sync, []).append(trouble.received_at)
         return {sync: Waiting(count=len(moments), since=min(moments)) for sync, moments in since.items()}
 
-    def _with_event(self, trouble: Trouble) -> Trouble:
-        logged = self.events.get(trouble.position) if books.lacks_event(trouble) else None
-        return msgspec.structs.replace(trouble, event=logged.raw) if logged else trouble
+    def _with_event(self, trouble: Trouble, former: Trouble | None) -> Trouble:
+        logged = self.events.get(trouble.position)
+        if logged is None and former is not None and not trouble.event:
+            return msgspec.structs.replace(trouble, event=former.event)
+        return msgspec.structs.replace(trouble, event=logged.raw) if logged and books.lacks_event(trouble) else trouble
 
 
 def _place(trouble: Trouble) -> tuple[int, str]:

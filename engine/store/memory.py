@@ -309,17 +309,17 @@ class MemoryStore:
 
     async def commit(self, change: Change) -> tuple[bool, ...]:
         """Write a change."""
-        contents = self._contents
+        contents, known = self._contents, self._contents.troubles
         contents.open()
         books.check(change)
         good = tuple([contents.due.end(settle.id, settle.token) is not None for settle in change.settles])
-        known = contents.troubles
         before = {row_id: books.standing(known[row_id]) for row_id in books.concerned(change) if row_id in known}
-        effect = books.decide(change, good, before, contents.buried(change.troubles))
+        buried = contents.buried((*change.troubles, *change.violated))
+        effect = books.decide(change, good, before, buried)
         contents.cursors.update((cursor.source, cursor) for cursor in change.cursors)
         contents.progress.update(((progress.sync, progress.source), progress) for progress in change.progress)
         contents.attempts.extend(change.attempts)
-        self._violated.add(change.violated)
+        self._violated.add([one for one in change.violated if one.position not in buried])
         contents.windows.update(((one.window, one.key, one.start), one) for one in change.windows)
         contents.windows = {key: one for key, one in contents.windows.items() if not one.gone}
         contents.results.update((result.position, result) for result in change.results)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from engine.messages import Result, Stage, State
-from engine.store.base import Change
+from engine.messages import Result, Settlement, Stage, State
+from engine.store.base import Change, Selection
 from engine.store.erasing import Tomb
 from engine.violated import Violated, Wanted
-from tests.support.stores import NOW, OpenedStore, changed, event, trouble
+from tests.support.stores import NOW, OpenedStore, changed, event, settle, trouble
 
 
 def tomb(position: int, **parts) -> Tomb:
     return Tomb(position=position, source="shop", received_at=NOW, **parts)
+
+
+def broken(position: int, raw: bytes) -> Violated:
+    return Violated(
+        position=position,
+        at=NOW,
+        source="shop",
+        contract="c",
+        type="track",
+        message_id=f"m{position}",
+        allowed=True,
+        rules=("type",),
+        violations=("/a: no",),
+        event=raw,
+    )
 
 
 async def test_an_erased_event_keeps_its_place_and_nothing_else(opened_store: OpenedStore) -> None:
@@ -61,20 +76,6 @@ async def test_no_row_is_written_for_an_erased_event_any_more(opened_store: Open
 async def test_what_broke_contracts_is_erased_by_position_and_user(opened_store: OpenedStore) -> None:
     store = opened_store.store
 
-    def broken(position: int, raw: bytes) -> Violated:
-        return Violated(
-            position=position,
-            at=NOW,
-            source="shop",
-            contract="c",
-            type="track",
-            message_id=f"m{position}",
-            allowed=True,
-            rules=("type",),
-            violations=("/a: no",),
-            event=raw,
-        )
-
     await store.commit(
         Change(violated=(broken(1, b"{}"), broken(2, b'{"userId":"u1"}'), broken(3, b'{"userId":"u2"}')))
     )
@@ -82,3 +83,27 @@ async def test_what_broke_contracts_is_erased_by_position_and_user(opened_store:
     assert (await store.eraser.erase_rest(("userId", "u1"), [1]))["violations"] == 2
     assert [one.position for one in await store.violations.list(Wanted())] == [3]
     assert await store.eraser.scrub()
+
+
+async def test_what_is_told_late_of_an_erased_event_is_not_kept(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    await opened_store.fill(2)
+    await store.eraser.bury([tomb(1)])
+
+    await store.commit(Change(violated=(broken(1, b"{}"), broken(2, b"{}"))))
+
+    assert [one.position for one in await store.violations.list(Wanted())] == [2]
+
+
+async def test_a_row_that_outlives_its_event_keeps_its_copy_until_it_is_erased(opened_store: OpenedStore) -> None:
+    store = opened_store.store
+    await opened_store.trouble(trouble(1, State.ARCHIVED, event=b'{"userId":"u1"}'))
+    assert await store.ledger.retry(Selection(), NOW) == 1
+    for after, how in ((State.RETRYING, Settlement.RETRY), (State.ARCHIVED, Settlement.ARCHIVE)):
+        [claim] = await store.claim("crm", NOW, 1)
+        await store.commit(Change(settles=(settle(claim, how, trouble(1, after)),)))
+
+    row = await store.ledger.get(trouble(1).id)
+
+    assert row is not None
+    assert (row.state, row.event) == (State.ARCHIVED, b'{"userId":"u1"}')

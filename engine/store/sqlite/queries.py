@@ -117,6 +117,14 @@ def raws(connection: sqlite3.Connection, positions: Iterable[int]) -> dict[int, 
     )
 
 
+def present(connection: sqlite3.Connection, positions: Iterable[int]) -> set[int]:
+    """Return which of these positions the log still has."""
+    found = connection.execute(
+        "SELECT position FROM log WHERE position IN (SELECT value FROM json_each(?))", (codec.json_list(positions),)
+    )
+    return {position for (position,) in found}
+
+
 def buried(connection: sqlite3.Connection, positions: Iterable[int]) -> set[int]:
     """Return which of these positions are of erased events."""
     found = connection.execute(

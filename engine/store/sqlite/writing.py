@@ -10,7 +10,7 @@ import bisect
 import functools
 import itertools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from engine.messages import Attempt, Trouble
 from engine.store import books
 from engine.store.base import Change, Cursor, Progress
 from engine.store.sqlite import codec, queries
+from engine.violated import Violated
 
 SIZES = (*range(1, 33), 48, 64, 96, 128, 192, 256)
 """How many rows a statement may have; half of an even one is one, too.
@@ -95,7 +96,9 @@ def _size(rows: Rows) -> int:
 def write_change(connection: sqlite3.Connection, change: Change, good: tuple[bool, ...]) -> books.Effect:
     """Write a maintenance change; return what it did to the ledger. *good*: see `books.decide`."""
     ids = books.concerned(change)
-    buried = queries.buried(connection, [trouble.position for trouble in change.troubles]) if change.troubles else ()
+    told: tuple[Trouble | Violated, ...] = (*change.troubles, *change.violated)
+    positions = [one.position for one in told]
+    buried = queries.buried(connection, positions) if positions else ()
     effect = books.decide(change, good, queries.standings(connection, ids) if ids else {}, buried)
     write_cursors(connection, change.cursors)
     write_progress(connection, change.progress)
@@ -104,7 +107,9 @@ def write_change(connection: sqlite3.Connection, change: Change, good: tuple[boo
     insert(connection, RESULTS_ANEW, [codec.result_values(result) for result in change.results])
     for key, value in change.facts.items():
         put_fact(connection, key, value, (queries.fact(connection, key) or (b"", 0))[1])
-    insert(connection, VIOLATIONS, [codec.violated_values(one) for one in change.violated])
+    insert(
+        connection, VIOLATIONS, [codec.violated_values(one) for one in change.violated if one.position not in buried]
+    )
     insert(connection, WINDOWS, [codec.window_values(one) for one in change.windows if not one.gone])
     for one in change.windows:
         if one.gone:
@@ -118,7 +123,8 @@ def write_effect(connection: sqlite3.Connection, effect: books.Effect) -> None:
     gone = [row_id for row_id, trouble in effect.after.items() if trouble is None and row_id in effect.before]
     if gone:
         delete_troubles(connection, gone)
-    written = with_events(connection, [trouble for trouble in effect.after.values() if trouble is not None])
+    written = [trouble for trouble in effect.after.values() if trouble is not None]
+    written = with_copies(connection, with_events(connection, written), effect.before)
     insert(connection, TROUBLES, [codec.trouble_values(trouble) for trouble in written], TROUBLES_AGAIN)
     insert(connection, COUNTS, [(*key, much) for key, much in effect.counts.items()], COUNTS_AGAIN)
 
@@ -131,6 +137,19 @@ def with_events(connection: sqlite3.Connection, troubles: Sequence[Trouble]) -> 
         msgspec.structs.replace(trouble, event=raws.get(trouble.position, b""))
         if books.lacks_event(trouble)
         else trouble
+        for trouble in troubles
+    ]
+
+
+def with_copies(connection: sqlite3.Connection, troubles: list[Trouble], before: Container[str]) -> list[Trouble]:
+    """Return the rows, those whose event the log let go with the copy that they had: nobody else has it."""
+    bare = {trouble.id: trouble.position for trouble in troubles if not trouble.event and trouble.id in before}
+    gone = set(bare.values()) - queries.present(connection, bare.values()) if bare else set()
+    if not gone:
+        return troubles
+    had = queries.troubles(connection, [row_id for row_id, position in bare.items() if position in gone])
+    return [
+        msgspec.structs.replace(trouble, event=had[trouble.id].event) if trouble.id in had else trouble
         for trouble in troubles
     ]
 
