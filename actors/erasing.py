@@ -35,7 +35,8 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
             offers.forget()
         taken += await _take_out(tree, positions)
 
-    step = await forget(erasure, tree.store, tree.plan, tree.clock.wall(), out)
+    async with tree.replayer.still:
+        step = await forget(erasure, tree.store, tree.plan, tree.clock.wall(), out)
     if positions:
         taken += await _take_out(tree, positions)  # what was due, and claimed, before its row went
     remembered = step.erasure.remembered + _forget(tree, positions, step.events)

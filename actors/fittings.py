@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import structlog
 
 from actors.receiver.intake import Terms
-from engine.messages import Stretch
+from engine.messages import Passed, Stretch
 from engine.plan import DestinationPlan, Plan, SourcePlan
 from engine.plugin import Filed
 from engine.runtime.breaker import Thresholds
+from engine.runtime.channel import Inbox
+from engine.runtime.mark import Mark
 from engine.runtime.supervisor import ChildEvent
 from engine.runtime.tls import server_context
 
@@ -39,6 +41,20 @@ def wires(plan: Plan) -> Iterator[tuple[str, str]]:
 def events_in(stretch: Stretch) -> int:
     """Return what a stretch weighs in an inbox; one without events still takes a place."""
     return len(stretch.events) or 1
+
+
+def reached(routed: Mapping[str, Mark], offers: Mapping[str, Inbox[Passed]]) -> dict[str, int]:
+    """Return how far each sync has read, with what its router has in hand; what waits for that is in the log as well.
+
+    So it is let go of: whoever asks changes what a router that comes by will find.
+    """
+    for inbox in offers.values():
+        inbox.forget()
+    return {
+        name: max([mark.position, *(held.upto for held in offers[name].held)])
+        for name, mark in routed.items()
+        if name in offers
+    }
 
 
 def terms(plan: Plan) -> Terms:

@@ -25,7 +25,7 @@ from engine.observe.shown import Looking, Looks, Page, Tapping
 from engine.observe.status import Status
 from engine.plan import Plan
 from engine.plan.explained import Explained
-from engine.plan.replaying import Then
+from engine.plan.then import Then
 from engine.plan.tracing import Traced, trace
 from engine.store.base import Selection
 from engine.store.erasing import Erasure

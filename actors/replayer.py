@@ -7,7 +7,6 @@ it writes how far it has come, in one transaction: so a step is made once, whate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +16,8 @@ import trio
 from engine.errors import StoreFull
 from engine.messages import Result, State
 from engine.plan import Plan, SourcePlan
-from engine.plan.replaying import Good, Step, Sweep, Then, check_wish
+from engine.plan.replaying import Good, Step, Sweep, check_wish
+from engine.plan.then import Then
 from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
 from engine.store.base import Change, Store
@@ -42,13 +42,25 @@ BUDGET = 1.5
 log = structlog.get_logger()
 
 
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What the others are at, as of now.
+
+    Attributes:
+        free: returns the free places for due deliveries of each destination's sender.
+        reached: returns how far each sync has read, with what its router has in hand.
+    """
+
+    free: Callable[[], Mapping[str, int]]
+    reached: Callable[[], Mapping[str, int]]
+
+
 class Replayer:
     """Runs replays one after the other; belongs to the tree and outlives its own deaths.
 
     Args:
         store: read from and written to.
         plan: returns what is in force now.
-        free: returns the free places for due deliveries of a destination's sender.
+        around: looked at before and behind a step.
         runner: makes what runs a source's functions.
         clock: wall and monotonic time.
     """
@@ -57,17 +69,19 @@ class Replayer:
         self,
         store: Store,
         plan: Callable[[], Plan],
-        free: Callable[[], Mapping[str, int]],
+        around: Around,
         runner: Callable[[SourcePlan], Runner],
         clock: Clock,
     ) -> None:
         self._store = store
         self._plan = plan
-        self._free = free
+        self._around = around
         self._runner = runner
         self._clock = clock
         self._bell = Bell()
         self._changing = trio.Lock()
+        self.still = trio.Lock()
+        """Held from what a step reads to what it writes: whoever erases holds it, or a step would bring it back."""
         self._stopping = False
         self._replays: Replays | None = None
         self._runners: dict[str, Runner] = {}
@@ -95,6 +109,7 @@ class Replayer:
 
         Raises:
             Refused: it means nothing, or the same is running.
+            StoreFull: not even the reserve is left.
         """
         check_wish(wish, self._plan())
         async with self._changing:
@@ -147,27 +162,43 @@ class Replayer:
         if self._sweep is None or self._sweep[0] is not plan:
             self._let_go()
             self._sweep = (plan, self._made_sweep(plan))
-        step = await self._sweep[1].step(replay, limit)
+        try:
+            async with self.still:
+                step = await self._sweep[1].step(replay, limit)
+                written = await self._written(step)
+        except StoreFull:
+            await self._pause(FULL)
+            return
+        if written is None:
+            return  # stopped meanwhile
+        if written.state == "done":
+            self._let_go()
+            log.info("replay.done", number=written.number, became=msgspec.to_builtins(written.became))
+        await self._pause(step.sent / rate)
+        await self._room(step)
+
+    async def _written(self, step: Step) -> Replay | None:
+        """Write a step with how far it came, and return its replay; None if that was stopped meanwhile.
+
+        Raises:
+            StoreFull: nothing was written.
+        """
         after = step.replay
         if after.place.over:
             after = msgspec.structs.replace(after, state="done", ended_at=self._clock.wall())
         async with self._changing:
             replays = await self._known()
-            if replay.number not in {one.number for one in replays.running}:
-                return  # stopped meanwhile
+            if after.number not in {one.number for one in replays.running}:
+                return None
             await self._write(step.change, replays.moved(after))
-        if after.state == "done":
-            self._let_go()
-            log.info("replay.done", number=after.number, became=msgspec.to_builtins(after.became))
-        await self._pause(step.sent / rate)
-        await self._room(step)
+        return after
 
     async def _room(self, step: Step) -> None:
         """Wait until the destinations of a step have room for what is due: what waits shall wait in the archive."""
         wanted = {one.destination for one in step.change.again if one.state is State.RETRYING}
         try:
             while not self._stopping:
-                free = self._free()
+                free = self._around.free()
                 full = sorted(name for name in wanted if free.get(name) == 0)
                 if not full:
                     return
@@ -183,13 +214,12 @@ class Replayer:
                 await self._bell.wait()
 
     async def _write(self, change: Change, replays: Replays) -> None:
-        """Write a step with how far it came; while the disk is full, wait for it."""
-        whole = msgspec.structs.replace(change, facts=fact_of(replays))
-        while True:
-            with suppress(StoreFull):
-                await self._store.commit(whole)
-                break
-            await self._clock.sleep(FULL)
+        """Write a change with how far each replay came.
+
+        Raises:
+            StoreFull: nothing was written.
+        """
+        await self._store.commit(msgspec.structs.replace(change, facts=fact_of(replays)))
         self._replays = replays
 
     async def _known(self) -> Replays:
@@ -199,7 +229,7 @@ class Replayer:
 
     def _made_sweep(self, plan: Plan) -> Sweep:
         then = Then(self._store, plan, plan.registry, _aside)
-        return Sweep(self._store, plan, then, self._run, self._clock.wall)
+        return Sweep(self._store, plan, then, self._run, self._clock.wall, self._around.reached)
 
     async def _run(self, source: SourcePlan, batch: Good) -> list[Result]:
         """Run a source's functions in processes of our own: the validator's are busy with what comes in."""

@@ -40,7 +40,7 @@ from actors.receiver import Receiver
 from actors.receiver.doors import Door
 from actors.receiver.intake import Intake
 from actors.reloading import Reloader
-from actors.replayer import Replayer
+from actors.replayer import Around, Replayer
 from actors.retry import LANE, Retry
 from actors.router import Outlets as RouterOutlets
 from actors.router import Router, router_reader
@@ -131,7 +131,8 @@ class Tree:
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
         self.frozen: Status | None = None
         self.reloader = Reloader(self)
-        self.replayer = Replayer(store, lambda: self.plan, self._free_for_due, partial(Runner, clock=clock), clock)
+        around = Around(free=self._free_for_due, reached=partial(fittings.reached, self.routed, self.offers))
+        self.replayer = Replayer(store, lambda: self.plan, around, partial(Runner, clock=clock), clock)
         self.operator = Operator(self)
         self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)
         self.console = self._made_console(plan)
@@ -143,8 +144,7 @@ class Tree:
         self.supervisor = Supervisor(self._children(), on_event=fittings.tell)
 
     def _name_parts(self) -> None:
-        """Begin with no parts."""
-        # By name; what stays over a reload is what has the same name.
+        """Begin with no parts; what stays over a reload is what has the same name."""
         self.ports: dict[str, Port] = {}
         self.lanes: dict[str, Lanes[Work]] = {}
         self.doors: dict[str, Door] = {}

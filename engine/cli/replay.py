@@ -263,7 +263,8 @@ def _sweep(store: Store, config: Path, house: House) -> Sweep:
     """
     import trio  # noqa: PLC0415 - only where no engine runs
 
-    from engine.plan.replaying import Sweep, Then  # noqa: PLC0415
+    from engine.plan.replaying import Sweep  # noqa: PLC0415
+    from engine.plan.then import Then  # noqa: PLC0415
 
     plan, registry = read_plan(config, house, secrets=True)
 

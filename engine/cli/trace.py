@@ -72,7 +72,7 @@ def put(app: App, house: House) -> None:
 def _traced(reader: Reader, plan: Plan, message_id: str) -> list[Traced]:
     import trio  # noqa: PLC0415 - only where something is traced
 
-    from engine.plan.replaying import Then  # noqa: PLC0415
+    from engine.plan.then import Then  # noqa: PLC0415
     from engine.plan.tracing import trace  # noqa: PLC0415
 
     async def aside(call: Callable[[], Any]) -> Any:

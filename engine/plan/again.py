@@ -14,7 +14,7 @@ import msgspec
 
 from engine.messages import Delivery, Envelope, Event, Logged, Result, Stage, State, Trouble, trouble_id
 from engine.plan.sources import SourcePlan
-from engine.plan.syncs import SyncPlan
+from engine.plan.syncs import Route, SyncPlan
 from engine.store.replays import Became, Wish
 from engine.store.tally import trouble_of
 
@@ -63,14 +63,29 @@ class Made(msgspec.Struct, kw_only=True):
         self.counts[scope, name] = self.counts.get((scope, name), 0) + much
 
 
-def restored(source: SourcePlan, logged: Logged, result: Result | None, now: float) -> tuple[Event, ...]:
-    """Return what passed at the source of one log row, as syncs read it; nothing if it was stopped there."""
+def restored(
+    source: SourcePlan, logged: Logged, result: Result | None, now: float, judged: SourcePlan | None = None
+) -> tuple[Event, ...]:
+    """Return what passed at the source of one log row, as syncs read it; nothing if it was stopped there.
+
+    Args:
+        source: examines an event that no function saw.
+        logged: the row.
+        result: what functions or windows made of it, if that is kept.
+        now: epoch seconds.
+        judged: the source as it was on that day, if it is known and another: it may have had functions, or none.
+    """
     if result is not None:
         return source.restored(logged, result)
-    if source.has_functions:
+    if (judged or source).has_functions:
         return ()
     examined = source.examine(logged, now)
     return () if isinstance(examined, Trouble) else source.events(logged, examined)
+
+
+def passed(source: SourcePlan, logged: Logged, now: float) -> bool:
+    """Return whether an event of which no result is kept had passed at its source."""
+    return not source.has_functions and not isinstance(source.examine(logged, now), Trouble)
 
 
 def logged_of(trouble: Trouble) -> Logged:
@@ -94,8 +109,8 @@ def entry_again(trouble: Trouble, event: Event, sync: SyncPlan, asked: Asked, ma
     """
     became = made.of(sync.name)
     route = sync.route(event, asked.now)
-    own = [one for one in route.deliveries if trouble_id(one.position, one.key) == trouble.id]
-    failed = [one for one in route.troubles if one.id == trouble.id]
+    own = [one for one in route.deliveries if _same(one, trouble)]
+    failed = [one for one in route.troubles if _same(one, trouble)]
     if own:
         was = trouble.payload or own[0].payload
         made.again.append(_pending(own[0], was, trouble, asked, became))
@@ -103,10 +118,21 @@ def entry_again(trouble: Trouble, event: Event, sync: SyncPlan, asked: Asked, ma
         became.failed += 1
         made.again.append(_still(trouble, failed[0], asked))
     elif sync.match == "first" and route.deliveries:
-        made.again.append(_pending(route.deliveries[0], route.deliveries[0].payload, None, asked, became))
+        other = _pending(route.deliveries[0], route.deliveries[0].payload, None, asked, became)
+        made.again.append(msgspec.structs.replace(other, event=trouble.event))  # the log may have let it go
         made.again.append(msgspec.structs.replace(trouble, state=State.DISCARDED, last_at=asked.now, due_at=0.0))
     else:
         became.filtered += 1
+
+
+def _same(one: Delivery | Trouble, row: Trouble) -> bool:
+    """Return whether *row* is the entry of a delivery or failure, of the same event and sync.
+
+    Its key may be another one: a sync that was renamed leaves its rows the keys that they have.
+    """
+    if row.event_type:
+        return one.event_type == row.event_type
+    return trouble_id(one.position, one.key) == row.id
 
 
 def event_again(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], there: Place, asked: Asked, made: Made) -> None:
@@ -120,22 +146,24 @@ def event_again(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], there: Pl
         made: grows.
     """
     today, then = syncs
+    before = then.route(event, asked.now) if then else Route()
+    fate = "filtered" if before.reason else "delivered"
+    if fate not in asked.wish.fates or asked.wish.reason not in ("", before.reason):
+        return
     became = made.of(today.name)
-    before = then.route(event, asked.now) if then else None
-    payloads = {one.key: one.payload for one in before.deliveries} if before else {}
-    made_then = bool(payloads or (before and before.troubles))
+    former = {one.event_type: one for one in before.deliveries}
     route = today.route(event, asked.now)
-    for delivery in route.deliveries:
+    for each in route.deliveries:
+        was = former.get(each.event_type)
+        # A sync that was renamed since had another key, which the destination knows.
+        delivery = msgspec.structs.replace(each, key=was.key) if was else each
         row = there.row(delivery)
         if row == "pending":
             became.pending += 1
-        elif not row and _fate(delivery.key, payloads, before is not None, made_then) in asked.wish.fates:
-            was = payloads.get(delivery.key, delivery.payload if before and not made_then else b"")
-            made.again.append(_pending(delivery, was, None, asked, became))
-    fate = "delivered" if made_then or before is None else "filtered"
-    if fate not in asked.wish.fates:
-        return
-    failed = [one for one in route.troubles if not there.has(one.id)]
+        elif not row:
+            payload = was.payload if was else delivery.payload if fate == "filtered" else b""
+            made.again.append(_pending(delivery, payload, None, asked, became))
+    failed = [one for one in route.troubles if there.entry(one) is None]
     became.failed += len(failed)
     made.again += failed
     became.filtered += not route.deliveries and not route.troubles
@@ -156,14 +184,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """Return ``pending``, ``ended``, or "" if neither ledger nor books know of the delivery."""
         if (delivery.position, delivery.key) in self.open:
             return "pending"
-        row = self.rows.get(trouble_id(delivery.position, delivery.key))
+        row = self.entry(delivery)
         if row is None:
             return ""
         return "pending" if row.state is State.RETRYING else "ended"
 
-    def has(self, row_id: str) -> bool:
-        """Return whether the ledger has that row."""
-        return row_id in self.rows
+    def entry(self, one: Delivery | Trouble) -> Trouble | None:
+        """Return the ledger row of a delivery or failure, by whatever key it has."""
+        mine = (row for row in self.rows.values() if (row.sync, row.message_id) == (one.sync, one.message_id))
+        return next((row for row in mine if _same(one, row)), None)
 
 
 def source_again(
@@ -198,11 +227,6 @@ def _read(event: Event, sync: SyncPlan, asked: Asked, made: Made) -> None:
     made.again += [_pending(one, one.payload, None, asked, became) for one in route.deliveries]
 
 
-def _fate(key: str, payloads: Mapping[str, bytes], known: bool, made_then: bool) -> str:  # noqa: FBT001 - two facts
-    """Return what became of a delivery that neither ledger nor books know of."""
-    return "delivered" if key in payloads or made_then or not known else "filtered"
-
-
 def _pending(delivery: Delivery, was: bytes, row: Trouble | None, asked: Asked, became: Became) -> Trouble:
     """Return the row of a delivery that is due now, outside any order.
 
@@ -216,11 +240,14 @@ def _pending(delivery: Delivery, was: bytes, row: Trouble | None, asked: Asked, 
     other = delivery.payload != was
     became.sent += 1
     became.changed += other
-    key = (row.key if row else delivery.key) if not other or asked.wish.same_keys else f"{delivery.key};r{asked.number}"
+    key = row.key if row else delivery.key
+    if other and not asked.wish.same_keys:
+        key = f"{key.partition(';')[0]};r{asked.number}"
     replay = asked.number if other else row.replay if row else 0
     bare = trouble_of(delivery, asked.now, reason=REPLAYED, error=f"replay {asked.number} sends it again")
     return msgspec.structs.replace(
         bare,
+        id=trouble_id(delivery.position, key),
         key=key,
         attempts=0,
         first_at=asked.now,

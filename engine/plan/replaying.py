@@ -1,42 +1,39 @@
 """A replay, step by step: what to read next, and what to write for it. Whoever writes it decides how fast.
 
-It looks at entries of the ledger first, in the order in which they were made, then at events of the log, sync by sync.
-Where it stands is a part of what is written, so that a step is done once, whatever dies.
+It looks at events of the log first, sync by sync, then at entries of the ledger, in the order in which they were made:
+what an entry's replay delivers would else be met once more, as an event that was delivered. Where it stands is a part
+of what is written, so that a step is done once, whatever dies.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from engine.config.load import read_tables
-from engine.errors import ConfigError, LangError, did_you_mean, one_of
+from engine.errors import LangError, did_you_mean, one_of
 from engine.lang.filters import compile_filter
 from engine.messages import Event, Logged, Result, State, Trouble
 from engine.plan import again
 from engine.plan.again import Asked, Made
-from engine.plan.compile import Plan, compile_plan
+from engine.plan.compile import Plan
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
-from engine.registry import Registry
+from engine.plan.then import Then
 from engine.store.base import Change, Store
 from engine.store.replays import Became, Place, Refused, Replay, Wish
-from engine.store.revisions import Head, Revision, heads, number_of, revision
 
 LOOKED = 256
 """Positions of the log that are read together."""
-COMPILED = 4
-"""Plans of other days that are kept compiled."""
 
 Good = Sequence[tuple[Logged, dict[str, Any]]]
 Transform = Callable[[SourcePlan, Good], Awaitable[list[Result]]]
 """Runs a source's functions, and returns one result per event, in order; fewer if some must be tried again."""
-Aside = Callable[[Callable[[], Plan | None]], Awaitable[Plan | None]]
-"""Calls what takes long where it holds nobody up, and returns its answer."""
+Reached = Callable[[], Mapping[str, int]]
+"""Returns how far each sync has read, with what is in hand."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,77 +50,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
 
 
-class Recalling(Protocol):
-    """Small facts by key."""
-
-    async def get(self, key: str) -> tuple[bytes, int] | None:
-        """Return (value, revision), or None."""
-
-
-class Remembering(Protocol):
-    """What has a memory for facts: a store, or one that is only read."""
-
-    @property
-    def meta(self) -> Recalling:
-        """Return its facts."""
-
-
-class Then:
-    """What plans of other days decided; today's stands in where nothing is known of another.
-
-    Args:
-        plan: today's.
-        registry: of the plugins.
-        aside: where plans are compiled.
-    """
-
-    def __init__(self, store: Remembering, plan: Plan, registry: Registry, aside: Aside) -> None:
-        self._store: Any = store
-        self._plan = plan
-        self._registry = registry
-        self._aside = aside
-        self._heads: list[Head] | None = None
-        self._compiled: dict[int, Plan | None] = {}
-
-    async def today(self) -> int:
-        """Return the number of today's plan, 0 if none was ever kept."""
-        known = await self._known()
-        return known[-1].number if known else 0
-
-    async def sync(self, name: str, position: int) -> SyncPlan | None:
-        """Return the sync as it read the event at *position*, or None if nobody knows that plan any more."""
-        known = await self._known()
-        if not known:
-            return None
-        number = number_of(known, name, position)
-        plan = self._plan if number == known[-1].number else await self._of(number)
-        was = self._plan.syncs[name].was if name in self._plan.syncs else ""
-        return None if plan is None else plan.syncs.get(name) or plan.syncs.get(was or name)
-
-    async def _known(self) -> list[Head]:
-        if self._heads is None:
-            self._heads = await heads(self._store)
-        return self._heads
-
-    async def _of(self, number: int) -> Plan | None:
-        if number not in self._compiled:
-            found = await revision(self._store, number)
-            while len(self._compiled) >= COMPILED:
-                del self._compiled[next(iter(self._compiled))]
-            self._compiled[number] = (
-                await self._aside(lambda: recalled(found, self._plan, self._registry)) if found else None
-            )
-        return self._compiled[number]
-
-
-def recalled(found: Revision, today: Plan, registry: Registry) -> Plan | None:
-    """Return a plan of another day, or None if it cannot be compiled any more: function files may be gone."""
-    try:
-        return compile_plan(read_tables(found.tables, today.loaded.folder, env=None), registry)
-    except (ConfigError, OSError):
-        return None
-
-
 class Sweep:
     """One replay on its way; nothing is written here.
 
@@ -133,14 +59,24 @@ class Sweep:
         then: other days'.
         transform: runs functions.
         now: returns epoch seconds.
+        reached: of the routers that run; where none runs it is what the store says.
     """
 
-    def __init__(self, store: Store, plan: Plan, then: Then, transform: Transform, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        then: Then,
+        transform: Transform,
+        now: Callable[[], float],
+        reached: Reached | None = None,
+    ) -> None:
         self._store = store
         self._plan = plan
         self._then = then
         self._transform = transform
         self._now = now
+        self._reached = reached
 
     async def step(self, replay: Replay, limit: int) -> Step:
         """Return the next step of *replay*, of at most about *limit* deliveries; it has ended if its place is over."""
@@ -148,10 +84,10 @@ class Sweep:
             return Step(change=Change(), replay=await self.bounded(replay), sent=0)
         asked = Asked(wish=replay.wish, number=replay.number, now=self._now(), revision=await self._then.today())
         made = Made()
-        if replay.place.row < replay.place.rows:
-            place = await self._rows(replay.place, asked, made, limit)
-        else:
+        if replay.place.reading:
             place = await self._log(replay.place, asked, made, limit)
+        else:
+            place = await self._rows(replay.place, asked, made, limit)
         after = _grown(replay, place, made)
         change = Change(
             again=tuple(made.again),
@@ -232,6 +168,7 @@ class Sweep:
     async def _stopped(self, trouble: Trouble, logged: Logged | None, asked: Asked, made: Made) -> None:
         """Replay one event that its source had stopped."""
         source = self._plan.sources.get(trouble.source)
+        there = logged is not None
         logged = logged or (again.logged_of(trouble) if trouble.event else None)
         if source is None or logged is None or not logged.raw:
             made.of("").gone += 1
@@ -240,34 +177,40 @@ class Sweep:
         if isinstance(examined, Trouble):
             made.of("").blocked += 1
             return
-        events: tuple[Event, ...] = source.events(logged, examined)
+        result = source.fired(logged, source.events(logged, examined), ())
         if source.has_functions:
             run = await self._transform(source, [(logged, examined)])
             if not run or run[0].outcome == "failed":
                 made.of("").failed += 1
                 return
-            made.results.append(run[0])
-            events = source.restored(logged, run[0])
-        if not events or any(self._takes(asked, event) for event in events):
-            high = {page.sync: page.high for page in await self._store.meta.progress() if page.source == source.name}
-            past = [
-                sync
-                for sync in self._plan.syncs.values()
-                if sync.source == source.name and high.get(sync.name, 0) >= trouble.position
-            ]
-            again.source_again(trouble, events, past, asked, made)
+            result = run[0]
+        events = source.restored(logged, result)
+        if events and not any(self._takes(asked, event) for event in events):
+            return
+        if there:
+            made.results.append(result)  # by which a sync that lags finds that it passed
+        again.source_again(trouble, events, await self._past(source.name, trouble.position), asked, made)
+
+    async def _past(self, source: str, position: int) -> list[SyncPlan]:
+        """Return the syncs of a source that will not come by an event by themselves any more."""
+        if self._reached is None:
+            high = {page.sync: page.high for page in await self._store.meta.progress() if page.source == source}
+        else:
+            high = dict(self._reached())
+        mine = [sync for sync in self._plan.syncs.values() if sync.source == source]
+        return [sync for sync in mine if high.get(sync.name, 0) >= position]
 
     async def _log(self, place: Place, asked: Asked, made: Made, limit: int) -> Place:
         """Replay the next events of the log for one sync."""
-        name = next((name for name, upto in place.upto.items() if place.read[name] < upto), "")
+        name = place.reading
         sync = self._plan.syncs.get(name)
         if sync is None or sync.source not in self._plan.sources:  # gone since it began
-            return msgspec.structs.replace(place, read=place.read | ({name: place.upto[name]} if name else {}))
-        source, upto = self._plan.sources[sync.source], place.upto[name]
-        page = await self._store.read(source.name, place.read[name], upto, LOOKED)
-        results = await self._store.results([one.position for one in page]) if source.keeps_results else {}
+            return msgspec.structs.replace(place, read=place.read | {name: place.upto[name]})
+        source, upto, read = self._plan.sources[sync.source], place.upto[name], place.read.get(name, 0)
+        # Waits until all of it is durable; whoever asks for a count says where it ends, and may say anything.
+        page = await self._store.read(source.name, read, min(upto, self._store.last), LOOKED)
+        results = await self._store.results([one.position for one in page]) if page else {}
         opened = {page.sync: set(page.open) for page in await self._store.meta.progress()}.get(name, set())
-        read = place.read[name]
         known = await self._rows_of([one.position for one in page if _in_time(one, asked)])
         for logged in page:
             if len(made.again) >= limit:
@@ -296,21 +239,41 @@ class Sweep:
     ) -> None:
         asked, there = known
         position = stored[0].position
+        if await self._never(source, stored, name, there):
+            return
         mapping = await self._mapping(name, position, asked)
         if mapping is None:
             made.of(name).gone += 1
             return
         then = await self._then.sync(name, position)
         for event in await self._events(source, [stored], asked):
-            if self._takes(asked, event):
+            if self._takes(asked, event) and asked.wish.text.casefold() in event.message_id.casefold():
                 again.event_again(event, (mapping, then), there, asked, made)
+
+    async def _never(
+        self, source: SourcePlan, stored: tuple[Logged, Result | None], name: str, there: again.Place
+    ) -> bool:
+        """Return whether a sync never read an event: its source had stopped it, or the sync was not there yet."""
+        logged, result = stored
+        if any(not row.sync for row in there.rows.values()) or (result is not None and not result.events):
+            return True
+        judged = await self._then.source(source.name, logged.position)
+        if result is None and judged not in (None, source) and not again.passed(judged, logged, self._now()):
+            return True
+        return await self._then.unread(self._plan.syncs[name], logged.position)
 
     async def _events(
         self, source: SourcePlan, stored: Sequence[tuple[Logged, Result | None]], asked: Asked
     ) -> list[Event]:
         """Return what passed at the source of these log rows, then; or now, if functions are to be run again."""
         if not (asked.wish.through_functions and source.has_functions):
-            return [event for one, result in stored for event in again.restored(source, one, result, asked.now)]
+            return [
+                event
+                for one, result in stored
+                for event in again.restored(
+                    source, one, result, asked.now, await self._then.source(source.name, one.position)
+                )
+            ]
         good = [(one, source.examine(one, asked.now)) for one, _ in stored]
         batch = [(one, body) for one, body in good if not isinstance(body, Trouble)]
         run = {result.position: result for result in await self._transform(source, batch)}
@@ -322,7 +285,8 @@ class Sweep:
         if today is None or asked.wish.plan == "current":
             return today
         then = await self._then.sync(name, position)
-        return then if then is None or then.destination == today.destination else readdressed(then, today)
+        alike = then is None or (then.name, then.destination) == (today.name, today.destination)
+        return then if then is None or alike else readdressed(then, today)
 
     def _takes(self, asked: Asked, event: Event) -> bool:
         return not asked.wish.filter or _compiled(asked.wish.filter).test(event.body)
@@ -332,9 +296,9 @@ _compiled = functools.lru_cache(maxsize=16)(compile_filter)
 
 
 def readdressed(then: SyncPlan, today: SyncPlan) -> SyncPlan:
-    """Return a sync of another day that goes where it goes today."""
+    """Return a sync of another day that goes where it goes today, by the name that it has today."""
     other = copy.copy(then)
-    other.destination = today.destination
+    other.name, other.destination = today.name, today.destination
     return other
 
 
@@ -376,6 +340,11 @@ def check_wish(wish: Wish, plan: Plan) -> None:
             raise Refused(f"no {word} '{name}'\n    {did_you_mean(name, known) or one_of(known)}")
     if not wish.fates:
         raise Refused("nothing is meant\n    name archived, blocked, discarded, delivered or filtered")
+    if wish.stage and wish.from_log:
+        raise Refused(
+            f"stage '{wish.stage}': events that were delivered or filtered failed at none\n"
+            "    leave it out, or name archived, blocked or discarded"
+        )
     try:
         _compiled(wish.filter or "exists(type)")
     except LangError as error:

@@ -13,9 +13,9 @@ import msgspec
 from engine.messages import Event, State, Trouble, trouble_id
 from engine.plan.again import restored
 from engine.plan.compile import Plan
-from engine.plan.replaying import Then
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import Route, SyncPlan
+from engine.plan.then import Then
 from engine.results import SOURCE_REMOVED
 from engine.store.history import Facts
 
@@ -112,19 +112,25 @@ async def trace(facts: Facts, plan: Plan, then: Then, now: float) -> Traced | No
         return msgspec.structs.replace(head, fate="dropped", reason=SOURCE_REMOVED, function=None)
     if source is None:
         return msgspec.structs.replace(head, error=f"source '{logged.source}' is not in the configuration any more")
-    stopped = _stopped(head, source, facts, now)
+    # Its contract may be another one by now, and it may have had functions, or none.
+    judged = await then.source(source.name, logged.position) or source
+    stopped = _stopped(head, judged, facts, now)
     if stopped is not None:
         return stopped
-    events = restored(source, logged, facts.result, now)
+    events = restored(judged, logged, facts.result, now)
     high = {page.sync: page.high for page in facts.progress if page.source == source.name}
     decided: list[Decided] = []
     for sync in (one for one in plan.syncs.values() if one.source == source.name):
         if high.get(sync.name, 0) < logged.position:
             decided.append(Decided(sync=sync.name, fate="waiting", destination=sync.destination))
             continue
+        if await then.unread(sync, logged.position):
+            continue
         was = await then.sync(sync.name, logged.position)
         for event in events:
             decided += _decided(event, (sync, was), facts, now)
+    told = {one.entry for one in decided}  # a sync that is gone left what is kept of it
+    decided += [_of_row(row, facts) for row in facts.troubles if row.sync and row.id not in told]
     return msgspec.structs.replace(head, syncs=tuple(decided))
 
 

@@ -83,11 +83,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a replay has come: first the rows of the ledger, then the log, source by source.
+    """How far a replay has come: first the log, sync by sync, then the rows of the ledger.
 
     Attributes:
         row, rows: the number of the last row that was looked at, and of the last that is meant.
-        read, upto: by source, the last position that was looked at, and the last that is meant.
+        read, upto: by sync, the last position that was looked at, and the last that is meant.
         set: whether the ends are known, which are drawn when the replay begins.
     """
 
@@ -100,7 +100,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def over(self) -> bool:
         """Whether nothing is left."""
-        return self.set and self.row >= self.rows and all(self.read[name] >= upto for name, upto in self.upto.items())
+        return self.set and self.row >= self.rows and not self.reading
+
+    @property
+    def reading(self) -> str:
+        """The sync whose events are looked at now; "" if the log is done with."""
+        return next((name for name, upto in self.upto.items() if self.read.get(name, 0) < upto), "")
 
     @property
     def done(self) -> int:

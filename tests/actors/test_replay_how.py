@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from engine.messages import State
 from engine.store.base import Selection
 from engine.store.replays import Replay, Wish
 from engine.store.revisions import Reached, keep_revision
-from tests.support.grown import ORDERS, Engine, always, grow, hang, reopened, unbalanced
+from tests.support.grown import ORDERS, Engine, always, at_once, grow, hang, reopened, unbalanced
 
 OTHER = ORDERS.replace('{ n = "properties.n" }', '{ n = "properties.n", more = { value = 1 } }')
 ELSEWHERE = OTHER.replace("crm", "erp")
@@ -20,6 +21,11 @@ DOUBLES = (
 )
 TRIPLES = DOUBLES.replace("* 2", "* 3")
 DROPS = "def transform_events(events):\n    return [e for e in events if e['properties']['n'] != 2]\n"
+
+
+@pytest.fixture(autouse=True)
+def compiled_here(monkeypatch):
+    monkeypatch.setattr("actors.replayer._aside", at_once)  # while a thread did it, trio's clock would jump
 
 
 async def known(engine: Engine) -> None:

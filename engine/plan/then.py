@@ -1,0 +1,110 @@
+"""What plans of other days decided: which was in force when an event was read, compiled again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from engine.config.load import read_tables
+from engine.errors import ConfigError
+from engine.plan.compile import Plan, compile_plan
+from engine.plan.sources import SourcePlan
+from engine.plan.syncs import SyncPlan
+from engine.registry import Registry
+from engine.store.revisions import Head, Revision, heads, number_of, revision
+
+COMPILED = 4
+"""Plans of other days that are kept compiled."""
+
+Aside = Callable[[Callable[[], Plan | None]], Awaitable[Plan | None]]
+"""Calls what takes long where it holds nobody up, and returns its answer."""
+
+
+class Recalling(Protocol):
+    """Small facts by key."""
+
+    async def get(self, key: str) -> tuple[bytes, int] | None:
+        """Return (value, revision), or None."""
+
+
+class Remembering(Protocol):
+    """What has a memory for facts: a store, or one that is only read."""
+
+    @property
+    def meta(self) -> Recalling:
+        """Return its facts."""
+
+
+class Then:
+    """What plans of other days decided; today's stands in where nothing is known of another.
+
+    Args:
+        plan: today's.
+        registry: of the plugins.
+        aside: where plans are compiled.
+    """
+
+    def __init__(self, store: Remembering, plan: Plan, registry: Registry, aside: Aside) -> None:
+        self._store: Any = store
+        self._plan = plan
+        self._registry = registry
+        self._aside = aside
+        self._heads: list[Head] | None = None
+        self._compiled: dict[int, Plan | None] = {}
+
+    async def today(self) -> int:
+        """Return the number of today's plan, 0 if none was ever kept."""
+        known = await self._known()
+        return known[-1].number if known else 0
+
+    async def sync(self, name: str, position: int) -> SyncPlan | None:
+        """Return the sync as it read the event at *position*, or None if nobody knows that plan any more."""
+        plan = await self._at(name, position)
+        return None if plan is None else self._named(plan, name)
+
+    async def source(self, name: str, position: int) -> SourcePlan | None:
+        """Return the source as it judged the event at *position*, or None if nobody knows that plan any more."""
+        plan = await self._at("", position)
+        return None if plan is None else plan.sources.get(name)
+
+    async def unread(self, sync: SyncPlan, position: int) -> bool:
+        """Return whether *sync* was not there yet when the event at *position* came by, or read another source."""
+        plan = await self._at(sync.name, position)
+        was = None if plan is None else self._named(plan, sync.name)
+        return plan is not None and (was is None or was.source != sync.source)
+
+    def _named(self, plan: Plan, name: str) -> SyncPlan | None:
+        """Return today's sync *name* as it was in *plan*, where it may have had its former name."""
+        was = self._plan.syncs[name].was if name in self._plan.syncs else ""
+        return plan.syncs.get(name) or plan.syncs.get(was or name)
+
+    async def _at(self, sync: str, position: int) -> Plan | None:
+        """Return the plan by which the event at *position* was read; None if nobody knows it any more."""
+        known = await self._known()
+        if not known:
+            return None
+        number = number_of(known, sync, position)
+        return self._plan if number == known[-1].number else await self._of(number)
+
+    async def _known(self) -> list[Head]:
+        if self._heads is None:
+            self._heads = await heads(self._store)
+        return self._heads
+
+    async def _of(self, number: int) -> Plan | None:
+        if number not in self._compiled:
+            found = await revision(self._store, number)
+            while len(self._compiled) >= COMPILED:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[number] = (
+                await self._aside(lambda: recalled(found, self._plan, self._registry)) if found else None
+            )
+        return self._compiled[number]
+
+
+def recalled(found: Revision, today: Plan, registry: Registry) -> Plan | None:
+    """Return a plan of another day, or None if it cannot be compiled any more: function files may be gone."""
+    try:
+        return compile_plan(read_tables(found.tables, today.loaded.folder, env=None), registry)
+    except (ConfigError, OSError):
+        return None
