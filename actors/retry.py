@@ -87,7 +87,8 @@ class Retry:
         """Bring back the next of what is parked in the ledger; those that nobody wants any more go to the archive."""
         for line in ordering.wishes():
             now = self.clock.wall()
-            claims = await self.queue.claim_parked((ordering.sync, line.key), line.mark, now, MOST)
+            most = min(MOST, ordering.turns.spare)
+            claims = await self.queue.claim_parked((ordering.sync, line.key), line.mark, now, most)
             if ordering.turns.again:  # its sync leaves
                 await self.queue.commit(Change(settles=tuple([_released(claim) for claim in claims])))
                 return

@@ -301,12 +301,17 @@ class Turns(Generic[T]):
         self.standing = 0
         return gone, seats
 
+    @property
+    def spare(self) -> int:
+        """How many of those parked may be fetched for one key now; at least one, which does not stand but goes."""
+        return max(1, min(self.per_key, self.in_all - self.standing))
+
     def fetched(self, key: str, found: Sequence[Waits[T]], mark: Mark, gone: int = 0) -> Freed[T] | None:
         """Take what was fetched of those parked behind `Line.mark`, in order; return the first, which goes.
 
         Args:
             key: whose.
-            found: at most as many as may stand.
+            found: at most as many as `spare` said.
             mark: of the last of them, and of those that are gone.
             gone: how many before them were forsaken.
         """

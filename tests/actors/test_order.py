@@ -169,7 +169,13 @@ async def test_a_batch_holds_one_of_each_key(nursery, autojump_clock):
 
 async def test_a_hot_key_is_parked_beyond_its_bounds_and_comes_back_in_order(nursery, autojump_clock, small):
     engine = await grow(nursery, ORDERED)
-    engine.desk().answer = each(lambda one: 500 if one.position == 1 and one.attempts < 3 else 200)
+    stood: list[int] = []
+
+    def judge(one: Delivery) -> int:
+        stood.append(engine.tree.orderings.of("orders").turns.standing)
+        return 500 if one.position == 1 and one.attempts < 3 else 200
+
+    engine.desk().answer = each(judge)
     await engine.send(1, user="a")
     await engine.desk().called(1)
     await engine.send(600, user="a")
@@ -191,6 +197,7 @@ async def test_a_hot_key_is_parked_beyond_its_bounds_and_comes_back_in_order(nur
     assert disorder(came(engine)) == []
     assert positions(engine, "a") == [1, 1, 1, *range(1, 602)]
     assert unbalanced(status) == []
+    assert max(stood) == 10  # what is fetched stands in memory, too
     assert order.turns.lines == {}
     assert (order.turns.parked, order.turns.standing) == (0, 0)
 

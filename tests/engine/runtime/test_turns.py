@@ -98,14 +98,16 @@ class EveryTurn(RuleBasedStateMachine):
     def fetch(self, many: int) -> None:
         for key, line in list(self.turns.wishes.items()):
             after = line.mark[0]
-            found = [number for number in self.parked[key] if number > after][:many]
+            found = [number for number in self.parked[key] if number > after][: min(many, self.turns.spare)]
             if not found:
                 self.turns.nothing_found(key)
                 continue
             waits = [Waits(str(number), number) for number in found]
+            most = max(self.turns.standing, IN_ALL)
             freed = self.turns.fetched(key, waits, (found[-1], str(found[-1])))
             assert freed is not None
             assert not freed.seated
+            assert self.turns.standing <= most
             self.places += 1
             self._goes(key, freed.item)
 
