@@ -125,6 +125,23 @@ async def test_results_and_attempts_go_with_their_events(opened_store: OpenedSto
     assert [await store.ledger.attempts(at) for at in (2, 3)] == [(), (sent[2],)]
 
 
+async def test_however_many_attempts_there_were_they_go_with_their_events(opened_store: OpenedStore) -> None:
+    await opened_store.fill(2)
+    await opened_store.store.commit(
+        Change(
+            attempts=tuple(
+                Attempt(destination=f"d{number}", at=NOW, seconds=0.1, status=200, positions=(1,))
+                for number in range(450)
+            )
+        )
+    )
+    await read_up_to(opened_store, 2)
+    before = len(await opened_store.store.ledger.attempts(1))
+    await opened_store.store.trim(EVERYTHING, SOON)
+
+    assert (before, await opened_store.store.ledger.attempts(1)) == (450, ())
+
+
 async def test_the_archive_goes_by_its_own_age_and_never_what_waits(opened_store: OpenedStore) -> None:
     rows = [trouble(1), trouble(2, State.ARCHIVED), trouble(3, State.BLOCKED), trouble(4, State.DISCARDED), trouble(5)]
     await opened_store.trouble(*rows, trouble(6, State.ARCHIVED))

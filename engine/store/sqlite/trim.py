@@ -64,9 +64,11 @@ async def trim(readers: Readers, writer: Writer, room: Room, retention: Retentio
         if not room.over(retention):
             break
         gone += await writer.perform(partial(delete_log, positions=some))
-    await writer.perform(delete_attempts)
+    # All that may go, however much: more may come in the time to the next trim than one chunk.
+    for delete in (delete_attempts, partial(delete_violations, retention=retention, now=now)):
+        while await writer.perform(delete) >= CHUNK:
+            pass
     await writer.perform(delete_seals)
-    await writer.perform(partial(delete_violations, retention=retention, now=now))
     room.trimmed(retention, gone)
     for ids in _chunks(found.kept):
         gone += await writer.perform(partial(delete_kept, ids=ids))
@@ -123,22 +125,23 @@ def delete_seals(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM seals WHERE high < (SELECT min(position) FROM log)")
 
 
-def delete_attempts(connection: sqlite3.Connection) -> None:
-    """Delete some of the attempts whose log rows are gone."""
-    connection.execute(
+def delete_attempts(connection: sqlite3.Connection) -> int:
+    """Delete some of the attempts whose log rows are gone; return how many rows these are."""
+    return connection.execute(
         "DELETE FROM attempts WHERE seq IN ("
         " SELECT seq FROM attempts WHERE high < (SELECT min(position) FROM log) ORDER BY high LIMIT ?)",
         (CHUNK,),
-    )
+    ).rowcount
 
 
-def delete_violations(connection: sqlite3.Connection, retention: Retention, now: float) -> None:
-    """Delete some of the entries of broken contracts that are older than the archive's age."""
-    if retention.archive_age:
-        connection.execute(
-            "DELETE FROM violations WHERE rowid IN ( SELECT rowid FROM violations WHERE at < ? ORDER BY at LIMIT ?)",
-            (now - retention.archive_age, CHUNK),
-        )
+def delete_violations(connection: sqlite3.Connection, retention: Retention, now: float) -> int:
+    """Delete some of the entries of broken contracts that are older than the archive's age; return how many."""
+    if not retention.archive_age:
+        return 0
+    return connection.execute(
+        "DELETE FROM violations WHERE rowid IN ( SELECT rowid FROM violations WHERE at < ? ORDER BY at LIMIT ?)",
+        (now - retention.archive_age, CHUNK),
+    ).rowcount
 
 
 def delete_kept(connection: sqlite3.Connection, ids: Sequence[str]) -> int:
