@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,12 +14,14 @@ import structlog
 from actors.receiver.intake import Terms
 from engine.messages import Passed, Stretch
 from engine.plan import DestinationPlan, Plan, SourcePlan
+from engine.plan.replaying import Beside
 from engine.plugin import Filed
 from engine.runtime.breaker import Thresholds
 from engine.runtime.channel import Inbox
 from engine.runtime.mark import Mark
 from engine.runtime.supervisor import ChildEvent
 from engine.runtime.tls import server_context
+from engine.store.switched import Switches
 
 log = structlog.get_logger()
 
@@ -55,6 +58,11 @@ def reached(routed: Mapping[str, Mark], offers: Mapping[str, Inbox[Passed]]) -> 
         for name, mark in routed.items()
         if name in offers
     }
+
+
+def beside(routed: Mapping[str, Mark], offers: Mapping[str, Inbox[Passed]], switches: Switches) -> Beside:
+    """Return what a replay asks the tree."""
+    return Beside(off=switches.filtered, reached=partial(reached, routed, offers))
 
 
 def terms(plan: Plan) -> Terms:

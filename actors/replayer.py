@@ -16,7 +16,7 @@ import trio
 from engine.errors import StoreFull
 from engine.messages import Result, State
 from engine.plan import Plan, SourcePlan
-from engine.plan.replaying import Good, Step, Sweep, check_wish
+from engine.plan.replaying import Beside, Good, Step, Sweep, check_wish
 from engine.plan.then import Then
 from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
@@ -47,11 +47,11 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         free: returns the free places for due deliveries of each destination's sender.
-        reached: returns how far each sync has read, with what its router has in hand.
+        beside: what is known beside the store.
     """
 
     free: Callable[[], Mapping[str, int]]
-    reached: Callable[[], Mapping[str, int]]
+    beside: Beside
 
 
 class Replayer:
@@ -81,7 +81,8 @@ class Replayer:
         self._bell = Bell()
         self._changing = trio.Lock()
         self.still = trio.Lock()
-        """Held from what a step reads to what it writes: whoever erases holds it, or a step would bring it back."""
+        """Held from what a step reads to what it writes: who erases or reloads holds it, or a step would bring back
+        what went meanwhile."""
         self._stopping = False
         self._replays: Replays | None = None
         self._runners: dict[str, Runner] = {}
@@ -158,13 +159,9 @@ class Replayer:
         """Make one step, and wait as long as its rate says."""
         rate = replay.wish.rate
         limit = max(1, min(MOST, int(rate / STEPS)))
-        plan = self._plan()
-        if self._sweep is None or self._sweep[0] is not plan:
-            self._let_go()
-            self._sweep = (plan, self._made_sweep(plan))
         try:
             async with self.still:
-                step = await self._sweep[1].step(replay, limit)
+                step = await self._sweep_of_today().step(replay, limit)
                 written = await self._written(step)
         except StoreFull:
             await self._pause(FULL)
@@ -176,6 +173,13 @@ class Replayer:
             log.info("replay.done", number=written.number, became=msgspec.to_builtins(written.became))
         await self._pause(step.sent / rate)
         await self._room(step)
+
+    def _sweep_of_today(self) -> Sweep:
+        plan = self._plan()
+        if self._sweep is None or self._sweep[0] is not plan:
+            self._let_go()
+            self._sweep = (plan, self._made_sweep(plan))
+        return self._sweep[1]
 
     async def _written(self, step: Step) -> Replay | None:
         """Write a step with how far it came, and return its replay; None if that was stopped meanwhile.
@@ -229,7 +233,7 @@ class Replayer:
 
     def _made_sweep(self, plan: Plan) -> Sweep:
         then = Then(self._store, plan, plan.registry, _aside)
-        return Sweep(self._store, plan, then, self._run, self._clock.wall, self._around.reached)
+        return Sweep(self._store, plan, then, self._run, self._clock.wall, self._around.beside)
 
     async def _run(self, source: SourcePlan, batch: Good) -> list[Result]:
         """Run a source's functions in processes of our own: the validator's are busy with what comes in."""

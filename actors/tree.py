@@ -131,7 +131,7 @@ class Tree:
         self.receiver = Receiver(plan.config.receiver, self.intake, shapes, clock, fittings.tls(plan))
         self.frozen: Status | None = None
         self.reloader = Reloader(self)
-        around = Around(free=self._free_for_due, reached=partial(fittings.reached, self.routed, self.offers))
+        around = Around(free=self._free_for_due, beside=fittings.beside(self.routed, self.offers, self.switches))
         self.replayer = Replayer(store, lambda: self.plan, around, partial(Runner, clock=clock), clock)
         self.operator = Operator(self)
         self.alerts = Alerts(lambda: self.plan.config.alerts, self.operator.status, store.meta, clock)

@@ -230,7 +230,7 @@ def _counted(config: Path, house: House, wish: Wish) -> Replay:
 
 async def _swept(store: Store, config: Path, house: House, replay: Replay) -> Replay:
     """Count a replay where no engine runs."""
-    sweep = _sweep(store, config, house)
+    sweep = await _sweep(store, config, house, replay.wish)
     while not replay.place.over:
         replay = (await sweep.step(replay, AT_ONCE)).replay
     return replay
@@ -240,7 +240,7 @@ async def _offline(store: Store, config: Path, house: House, wish: Wish) -> Repl
     """Do a replay where no engine runs: what it makes is sent at the next start."""
     from engine.store.replays import fact_of, read_replays  # noqa: PLC0415 - with the store
 
-    sweep = _sweep(store, config, house)
+    sweep = await _sweep(store, config, house, wish)
     replays = (await read_replays(store)).begun(wish, time.time())
     replay = replays.kept[-1]
     with bar("replaying") as moved:
@@ -255,18 +255,21 @@ async def _offline(store: Store, config: Path, house: House, wish: Wish) -> Repl
     return replay
 
 
-def _sweep(store: Store, config: Path, house: House) -> Sweep:
+async def _sweep(store: Store, config: Path, house: House, wish: Wish) -> Sweep:
     """Return what makes the steps of a replay in this process.
 
     Raises:
-        HeadraceError: the configuration has problems.
+        HeadraceError: the configuration has problems, or the wish means nothing.
     """
     import trio  # noqa: PLC0415 - only where no engine runs
 
-    from engine.plan.replaying import Sweep  # noqa: PLC0415
+    from engine.plan.replaying import Beside, Sweep, check_wish  # noqa: PLC0415
     from engine.plan.then import Then  # noqa: PLC0415
+    from engine.store.switched import Switches, read_switches  # noqa: PLC0415
 
     plan, registry = read_plan(config, house, secrets=True)
+    check_wish(wish, plan)
+    beside = Beside(off=Switches(await read_switches(store.meta)).filtered)
 
     async def aside(call: Callable[[], Any]) -> Any:
         return await trio.to_thread.run_sync(call)
@@ -275,7 +278,7 @@ def _sweep(store: Store, config: Path, house: House) -> Sweep:
         found: list[Result] = await aside(lambda: source.transform(batch))
         return found
 
-    return Sweep(store, plan, Then(store, plan, registry, aside), run, time.time)
+    return Sweep(store, plan, Then(store, plan, registry, aside), run, time.time, beside)
 
 
 def _waited(config: Path, replay: Replay) -> Replay:

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.messages import Delivery, Envelope, Event, Logged, Result, Stage, State, Trouble, trouble_id
 from engine.plan.sources import SourcePlan
-from engine.plan.syncs import Route, SyncPlan
+from engine.plan.syncs import Route, SyncPlan, disabled
 from engine.store.replays import Became, Wish
 from engine.store.tally import trouble_of
 
@@ -146,7 +146,7 @@ def event_again(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], there: Pl
         made: grows.
     """
     today, then = syncs
-    before = then.route(event, asked.now) if then else Route()
+    before = disabled(event, asked.now) if there.off else then.route(event, asked.now) if then else Route()
     fate = "filtered" if before.reason else "delivered"
     if fate not in asked.wish.fates or asked.wish.reason not in ("", before.reason):
         return
@@ -170,15 +170,17 @@ def event_again(event: Event, syncs: tuple[SyncPlan, SyncPlan | None], there: Pl
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store has of some positions.
+    """What is known of some positions beside their events.
 
     Attributes:
         rows: ledger rows by id.
         open: (position, key) of what is on its way.
+        off: whether an operator had switched the sync off when it read them.
     """
 
     rows: Mapping[str, Trouble]
     open: Collection[tuple[int, str]]
+    off: bool = False
 
     def row(self, delivery: Delivery) -> str:
         """Return ``pending``, ``ended``, or "" if neither ledger nor books know of the delivery."""

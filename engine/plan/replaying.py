@@ -32,8 +32,18 @@ LOOKED = 256
 Good = Sequence[tuple[Logged, dict[str, Any]]]
 Transform = Callable[[SourcePlan, Good], Awaitable[list[Result]]]
 """Runs a source's functions, and returns one result per event, in order; fewer if some must be tried again."""
-Reached = Callable[[], Mapping[str, int]]
-"""Returns how far each sync has read, with what is in hand."""
+
+
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known beside the store.
+
+    Attributes:
+        off: tells whether an operator had switched a sync off when it read a position.
+        reached: returns how far each sync has read, with what is in hand; None where no router runs.
+    """
+
+    off: Callable[[SyncPlan, int], bool]
+    reached: Callable[[], Mapping[str, int]] | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +69,7 @@ class Sweep:
         then: other days'.
         transform: runs functions.
         now: returns epoch seconds.
-        reached: of the routers that run; where none runs it is what the store says.
+        beside: what else is known.
     """
 
     def __init__(
@@ -69,14 +79,14 @@ class Sweep:
         then: Then,
         transform: Transform,
         now: Callable[[], float],
-        reached: Reached | None = None,
+        beside: Beside,
     ) -> None:
         self._store = store
         self._plan = plan
         self._then = then
         self._transform = transform
         self._now = now
-        self._reached = reached
+        self._beside = beside
 
     async def step(self, replay: Replay, limit: int) -> Step:
         """Return the next step of *replay*, of at most about *limit* deliveries; it has ended if its place is over."""
@@ -193,10 +203,10 @@ class Sweep:
 
     async def _past(self, source: str, position: int) -> list[SyncPlan]:
         """Return the syncs of a source that will not come by an event by themselves any more."""
-        if self._reached is None:
+        if self._beside.reached is None:
             high = {page.sync: page.high for page in await self._store.meta.progress() if page.source == source}
         else:
-            high = dict(self._reached())
+            high = dict(self._beside.reached())
         mine = [sync for sync in self._plan.syncs.values() if sync.source == source]
         return [sync for sync in mine if high.get(sync.name, 0) >= position]
 
@@ -217,7 +227,7 @@ class Sweep:
                 return msgspec.structs.replace(place, read=place.read | {name: read})
             read = logged.position
             if _in_time(logged, asked) and logged.raw:
-                there = again.Place(rows=known.get(read, {}), open=opened)
+                there = again.Place(rows=known.get(read, {}), open=opened, off=self._beside.off(sync, read))
                 await self._one(source, (logged, results.get(read)), name, (asked, there), made)
         read = upto if len(page) < LOOKED else read
         return msgspec.structs.replace(place, read=place.read | {name: read})

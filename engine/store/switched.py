@@ -13,14 +13,19 @@ from engine.store.base import Meta
 DISABLED = "disabled"
 """The Meta key of what an operator disabled."""
 TURNS = 16
-"""Of each sync, how often it went off or on again, as far back as is remembered: for who looks at its last events."""
+"""Of each sync, how often it went off or on again, as far back as is remembered: for who looks at its events again."""
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
-    """What is disabled, by name."""
+    """What is disabled, by name.
+
+    Attributes:
+        turns: by sync, behind which position it went off (or on again), the last `TURNS` times.
+    """
 
     syncs: tuple[str, ...] = ()
     destinations: tuple[str, ...] = ()
+    turns: dict[str, tuple[tuple[int, bool], ...]] = {}
 
 
 class Goes(Protocol):
@@ -41,7 +46,7 @@ class Switches:
 
     def __init__(self, named: Named) -> None:
         self._off = {"syncs": set(named.syncs), "destinations": set(named.destinations)}
-        self._turns: dict[str, deque[tuple[int, bool]]] = {}
+        self._turns = {name: deque(turns, maxlen=TURNS) for name, turns in named.turns.items()}
 
     @property
     def destinations(self) -> frozenset[str]:
@@ -75,7 +80,7 @@ class Switches:
             self._turns[name] = self._turns.pop(was)
 
     def filtered(self, sync: Goes, position: int) -> bool:
-        """Return whether *sync* was off when it read *position*, since this engine began."""
+        """Return whether *sync* was off when it read *position*, as far back as is remembered."""
         off = self.off(sync)
         turns = self._turns.get(sync.name)
         if not turns or turns[-1][1] != off:  # it goes elsewhere since then
@@ -84,7 +89,8 @@ class Switches:
 
     def named(self) -> Named:
         """Return what is off, as the store keeps it."""
-        return Named(syncs=_sorted(self._off["syncs"]), destinations=_sorted(self._off["destinations"]))
+        turns = {name: tuple(turns) for name, turns in self._turns.items()}
+        return Named(syncs=_sorted(self._off["syncs"]), destinations=_sorted(self._off["destinations"]), turns=turns)
 
 
 async def read_switches(meta: Meta) -> Named:
@@ -95,10 +101,11 @@ async def read_switches(meta: Meta) -> Named:
 
 async def rename_switch(meta: Meta, was: str, name: str) -> None:
     """Let a sync that is called *name* from now on be off if it was."""
-    named = await read_switches(meta)
-    if was in named.syncs:
-        syncs = {*named.syncs} - {was} | {name}
-        await keep_switches(meta, msgspec.structs.replace(named, syncs=_sorted(syncs)))
+    switches = Switches(await read_switches(meta))
+    before = switches.named()
+    switches.rename(was, name)
+    if switches.named() != before:
+        await keep_switches(meta, switches.named())
 
 
 async def keep_switches(meta: Meta, named: Named) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 import trio
 
 from actors.receiver.frames import Frame
 from engine.messages import State
 from engine.store.base import Selection
 from engine.store.erasing import Erasure
+from engine.store.replays import Wish
 from tests.support.grown import ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
 
 TWO = """
@@ -258,3 +260,19 @@ async def test_one_that_says_it_began_beyond_the_end_of_the_log_does_not_wait_fo
         step = await engine.tree.operator.erase(Erasure(kind="userId", value="u", below=3, last=1_000_000))
 
     assert (step.events, step.below) == (2, 1)
+
+
+@pytest.mark.parametrize("fate", ["archived", "delivered"])
+async def test_what_a_replay_has_just_read_is_not_brought_back(nursery, autojump_clock, fate):
+    engine = await grow(nursery, TWO)
+    engine.desk().answer = always(400 if fate == "archived" else 200)
+    await let_in(engine, "u1", "u1")
+    await engine.settled()
+    engine.desk().answer = always(503)
+    await engine.tree.operator.replay(Wish(fates=(fate,), rate=1000.0))
+
+    await erased(engine)
+    await trio.sleep(3)
+
+    assert await engine.store.ledger.list(Selection()) == []
+    assert unbalanced(await engine.tree.operator.status()) == []

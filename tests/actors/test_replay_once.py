@@ -246,3 +246,24 @@ async def test_a_trace_tells_what_the_contract_of_the_day_said(nursery, autojump
     [one] = await engine.tree.operator.trace("m1")
 
     assert (one.fate, [each.fate for each in one.syncs]) == ("passed", ["delivered"])
+
+
+async def test_what_came_while_an_operator_had_switched_a_sync_off_was_filtered(nursery, autojump_clock):
+    first = await grow(nursery, ORDERS, remember=True)
+    await first.send(1)
+    await first.settled()
+    await first.tree.operator.disable("syncs", "orders")
+    await first.send(2)
+    await first.settled()
+    await first.tree.operator.enable("syncs", "orders")
+    await first.send(1)
+    await first.settled()
+    await first.stop()
+    engine = await grow(nursery, ORDERS, reopened(first.store), remember=True)
+
+    assert facts(await counted(engine, Wish(fates=("delivered",)))) == {"sent": 2}
+    assert facts(await ended(engine, Wish(fates=("filtered",), reason="disabled"))) == {"sent": 2}
+
+    assert off(await engine.settled()) == []
+    assert engine.desk().positions == [2, 3]
+    assert len({key for _, key in sent(first) + sent(engine)}) == 4
