@@ -224,7 +224,7 @@ def router_reader(eras: Eras, log: Log, clock: Clock) -> Callable[[int, int, int
     async def read(after: int, upto: int, limit: int) -> Passed:
         logged = await log.read(eras.source, after, upto, limit)
         reached = logged[-1].position if len(logged) == limit else upto
-        results = await log.results([one.position for one in logged]) if eras.keep_results else {}
+        results = await log.results([one.position for one in logged])
         now = clock.wall()
         events: list[Event] = []
         for number, one in enumerate(logged, 1):
@@ -241,7 +241,7 @@ def _again(source: SourcePlan, logged: Logged, results: dict[int, Any], now: flo
     if source.has_functions:
         # No result: the contract had blocked it, so that no function ever saw it.
         return source.restored(logged, results[logged.position]) if logged.position in results else ()
-    if logged.position in results:  # a window fired here
+    if logged.position in results:  # a window fired here, or two validators died of it
         return source.restored(logged, results[logged.position])
     examined = source.examine(logged, now)
     return () if isinstance(examined, Trouble) else source.events(logged, examined)

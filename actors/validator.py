@@ -119,6 +119,8 @@ class Validator(Reader[Span]):
         """Archive the events of *message*, which killed two validators, and go on after them."""
         now = self.clock.wall()
         troubles = [self.source.died(logged, error, now) for logged in message.events]
+        # Who reads the log again must not take it for one that passed.
+        await self._keep([self.source.unjudged(one, error) for one in message.events])
         await self._carry(message, [], _Fates(troubles=troubles), self.windows.view())
 
     async def _carry(self, span: Span, events: list[Event], fates: _Fates, view: View) -> None:

@@ -11,6 +11,8 @@ import msgspec
 
 SOURCE_REMOVED = "source_removed"
 """The reason of an event that was dropped since its source was removed before it was judged."""
+VALIDATOR_DIED = "validator_died"
+"""The reason of an event that killed two validators."""
 
 _LONGEST_TRACE = 10_000
 _LONGEST_PRINT = 10_000
@@ -24,7 +26,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         outcome: ``passed`` (see events), ``dropped`` or ``failed`` (see error).
         events: JSON of each event that came out, in order.
         error: the traceback, if it failed.
-        reason: why it failed: ``function_failed``, ``function_timeout`` or ``function_died``; or `SOURCE_REMOVED`.
+        reason: why it failed: ``function_failed``, ``function_timeout`` or ``function_died``; or `SOURCE_REMOVED`, or
+            `VALIDATOR_DIED`.
     """
 
     position: int

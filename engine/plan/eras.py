@@ -34,11 +34,6 @@ class Eras:
                 return plan
         return self.now
 
-    @property
-    def keep_results(self) -> bool:
-        """Whether any of them may have stored results."""
-        return self.now.keeps_results or any(plan.keeps_results for _, plan in self._before)
-
     def turn(self, upto: int, plan: SourcePlan) -> None:
         """Let *plan* judge what comes after *upto*."""
         self._before.append((upto, self.now))

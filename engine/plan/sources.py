@@ -16,6 +16,7 @@ from engine.plan.breaches import blocked_reason, propagated, violated, violation
 from engine.plan.functions import Functions
 from engine.plan.windows import WindowPlan
 from engine.plugin import Secret, Shaped
+from engine.results import VALIDATOR_DIED
 from engine.violated import Violated
 
 
@@ -188,10 +189,14 @@ class SourcePlan:
 
     def died(self, logged: Logged, error: Exception, now: float) -> Trouble:
         """Return the archive entry of an event that killed two validators with *error*."""
-        return self._failed(logged, error, now, reason="validator_died")
+        return self._failed(logged, error, now, reason=VALIDATOR_DIED)
+
+    def unjudged(self, logged: Logged, error: Exception) -> Result:
+        """Return what is stored of an event that killed two validators with *error*: nothing of it passed."""
+        return Result(position=logged.position, outcome="failed", reason=VALIDATOR_DIED, error=_trace(error))
 
     def _failed(self, logged: Logged, error: Exception, now: float, reason: str = "contract_failed") -> Trouble:
-        trace = "".join(traceback.format_exception(error)).strip()
+        trace = _trace(error)
         text = f"the event could not be examined: {type(error).__name__}: {error}"
         return self._trouble(logged, Stage.CONTRACT, now, reason=reason, error=text, trace=trace)
 
@@ -214,3 +219,7 @@ class SourcePlan:
             event=logged.raw,
         )
         return msgspec.structs.replace(row, **parts)
+
+
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error)).strip()

@@ -8,7 +8,7 @@ import actors.tree
 from actors.router import Router
 from actors.validator import Validator
 from engine.messages import Passed, Span
-from tests.support.grown import ORDERS, grow, unbalanced
+from tests.support.grown import ORDERS, grow, reopened, unbalanced
 
 BAD = 13
 
@@ -64,6 +64,23 @@ async def test_a_validator_that_dies_of_one_event_archives_it_and_delivers_all_o
     assert 'raise ZeroDivisionError("poison for validators")' in trouble.trace
     assert (status.sources[0].failed, status.sources[0].passed) == (1, 63)
     assert unbalanced(status) == []
+
+
+async def test_what_validators_died_of_stays_away_from_a_sync_that_lags_too(nursery, autojump_clock, monkeypatch):
+    monkeypatch.setattr(actors.tree, "Validator", FragileValidator)
+    engine = await grow(nursery, ORDERS)
+    await engine.tree.operator.pause("syncs", "orders")
+    await engine.send(64)
+    await trio.sleep(1)
+    await engine.stop()
+
+    again = await grow(nursery, ORDERS, reopened(engine.store))
+    await again.tree.operator.resume("syncs", "orders")
+    status = await again.settled()
+
+    assert again.desk().positions == [n for n in range(1, 65) if n != BAD]
+    [sync], [source] = status.syncs, status.sources
+    assert (source.failed, source.passed, sync.matched) == (1, 63, 63)
 
 
 async def test_a_router_that_always_dies_is_given_up_and_its_neighbours_go_on(nursery, autojump_clock, monkeypatch):
