@@ -127,8 +127,8 @@ def insecure(papers: str, error: str, manner: Manner | None = well) -> Case:
 LENGTH = "peer closed connection without sending complete message body (received 1 bytes, expected 100)"
 RESET = "ReadError: the connection broke: Connection reset by peer"
 SILENT = "RemoteProtocolError: the server closed the connection without sending a response"
-PACED = {"attempts": NOBODY, "requests": (9, 12)}
-"""Four requests a minute, none of which counts as an attempt; of 503s the twentieth would open the breaker."""
+PACED = {"attempts": NOBODY, "requests": (4, 7)}
+"""One for each hand, then one a minute, none of which counts as an attempt."""
 CASES = {
     "dead": Case(
         manner=None,
