@@ -192,7 +192,8 @@ class Operator:
 
     async def retry(self, selection: Selection) -> int:
         """Send archived and waiting deliveries again, with their payloads as they are; return how many."""
-        return await self.tree.store.ledger.retry(selection, self.tree.clock.wall())
+        known = self.tree.plan.destinations.keys()
+        return await self.tree.store.ledger.retry(selection, self.tree.clock.wall(), known)
 
     async def replay(self, wish: Wish) -> Replay:
         """Begin to send entries or events through the plan again, and return what was begun.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import trio
 
+from engine.messages import State
+from engine.store.base import Selection
 from tests.support.edited import WAYS, Edited, unbalanced_syncs
 from tests.support.grown import ORDERS, always, each
 
@@ -195,6 +197,19 @@ async def test_what_a_sync_that_comes_back_makes_once_more_and_fails_again_count
 
     assert len(edited.positions()) == 7
     assert unbalanced_syncs(status) == []
+
+
+async def test_an_entry_whose_destination_is_gone_stays_in_the_archive_when_somebody_retries_it(
+    autojump_clock, edited: Edited
+):
+    await edited.begin(LOST, {"crm": always(500)})
+    await edited.send(3)
+    await trio.sleep(1)
+    await edited.edit("")
+    retried = await edited.engine.tree.operator.retry(Selection(states=(State.ARCHIVED,)))
+
+    assert retried == 0
+    assert [one.position for one in await edited.archived("sync_removed")] == [1, 2, 3]
 
 
 async def test_a_renamed_sync_keeps_its_place_its_keys_and_its_counts(autojump_clock, edited: Edited):
