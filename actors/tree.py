@@ -313,7 +313,7 @@ class Tree:
             Child(name="pulse", start=self.pulse.run, stop=self.pulse.stop),
             Child(name="alerts", start=self.alerts.run, stop=self.alerts.stop, drain=1.0),
             Child(name="console", start=self.console.run, stop=self.console.stop, drain=1.0),
-            Child(name="reloader", start=self.reloader.run, stop=self.reloader.stop, drain=30.0),
+            Child(name="reloader", start=self.reloader.run, stop=self.reloader.stop, drain=30.0, essential=True),
         ]
 
     def sender(self, name: str) -> Child:

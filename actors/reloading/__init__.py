@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from actors.reloading.swap import Refused, Swap
-from engine.config.watch import fingerprint
+from engine.config.watch import fingerprint, is_stale
 from engine.errors import ConfigError, HeadraceError
 from engine.observe.reloaded import Reloaded
 from engine.plan import Plan
@@ -62,14 +62,22 @@ class Reloader:
         self._asked = False
         self._bell = Bell()
         self._stopping = False
+        self._broken: Exception | None = None
         self._taken = ""
         self._seen = ""
         self._wanted: tuple[str, ...] = ()
         """Files of the configuration that was refused: one that is not at work yet may be mended there."""
 
     async def run(self) -> None:
-        """Reload when asked, and when files have changed, until told to stop."""
+        """Reload when asked, and when files have changed, until told to stop.
+
+        Once a reload has broken off half-way nobody knows what runs: then this dies at each start, and so is given up.
+        """
+        if self._broken is not None:
+            raise self._broken
         self._taken = await self._look()
+        if self.reread is not None and await self.aside(is_stale, self.tree.plan.loaded):
+            self._taken = "what was read when the engine began"
         while True:
             watched = self.reread is not None and self.tree.plan.config.reload.watch
             await self._bell.wait(LOOK if watched else math.inf)
@@ -101,6 +109,7 @@ class Reloader:
     async def _answer(self) -> None:
         """Reload once, and tell all who asked before."""
         turns, asked, self._turns, self._asked = self._turns, self._asked, [], False
+        made = Reloaded(refused="it broke off half-way: the engine ends, and begins with this configuration")
         self.begins()
         try:
             self._taken = await self._look()
@@ -108,14 +117,14 @@ class Reloader:
         finally:
             if not self._stopping:
                 self.ends()
+            for turn in turns:
+                turn.made = made
+                turn.over.set()
         news, self.refused = made.refused != self.refused, made.refused
         if made.refused and (asked or news):
             log.error("reload.refused", problems=made.refused, consequence="the engine goes on with what it has")
         elif not made.refused:
             log.info("reload.done", changes=list(made.changes), restart=list(made.restart), revision=made.revision)
-        for turn in turns:
-            turn.made = made
-            turn.over.set()
 
     async def _reload(self) -> Reloaded:
         if self.reread is None:
@@ -136,7 +145,11 @@ class Reloader:
         except Exception as error:
             log.exception("reload.failed")
             return Reloaded(refused=f"the configuration cannot be compiled: {type(error).__name__}: {error}")
-        return await swap.run()
+        try:
+            return await swap.run()
+        except Exception as error:
+            self._broken = error
+            raise
 
     async def _look(self) -> str:
         if self.reread is None:

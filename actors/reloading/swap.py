@@ -34,6 +34,8 @@ DOOR = frozenset({"write_keys", "origins", "quota", "enabled"})
 """Keys of a source that only its door knows: its validator goes on."""
 DRAIN = 5.0
 """Seconds in which what a removed source has accepted may still go through."""
+CLOSE = 5.0
+"""Seconds that a destination has to let go of what it holds."""
 TICK = 0.02
 """Seconds between looks whether it has."""
 
@@ -74,9 +76,16 @@ class Swap:
                 try:
                     await runner.prove()
                 except (Died, TimedOut, Unusable) as error:
-                    for each in self._runners.values():
-                        each.kill()
+                    self._let_go()
                     raise Refused(f"a function of source '{edit.name}' does not load: {error}") from None
+                except Exception:
+                    self._let_go()
+                    raise
+
+    def _let_go(self) -> None:
+        """End the processes that were begun."""
+        for runner in self._runners.values():
+            runner.kill()
 
     async def run(self) -> Reloaded:
         """Do it; return what was done."""
@@ -87,9 +96,10 @@ class Swap:
         else:
             await self.tree.hold_status()
             try:
-                await self._sources_leave()
-                await self._syncs_leave()
-                await self._begin()
+                async with self.tree.replayer.still:
+                    await self._sources_leave()
+                    await self._syncs_leave()
+                    await self._begin()
             finally:
                 self.tree.release_status()
         self._adjust()
@@ -304,7 +314,10 @@ class Swap:
     async def _close(self, plan: Plan, name: str) -> None:
         destination = plan.destinations[name].destination
         if isinstance(destination, Direct):
-            await self.tree.close_plugin(name, destination)
+            with trio.move_on_after(CLOSE) as scope:
+                await self.tree.close_plugin(name, destination)
+            if scope.cancelled_caught:
+                log.warning("destination.close_failed", destination=name, error=f"it took longer than {CLOSE:g} s")
 
     def _fence(self, prefix: str, last: str) -> str:
         """Return the first child whose name begins with *prefix*, before which sinks are listed."""

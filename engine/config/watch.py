@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from engine.config.load import Loaded
@@ -19,9 +21,26 @@ def fingerprint(loaded: Loaded, others: Iterable[str] = ()) -> str:
         content = _content(Path(file))
         whole.update(f"{file}\0{len(content)}\0".encode() + content)
     for folder in loaded.folders:
-        for path in sorted(Path(folder).rglob("*")):
+        for path in _within(Path(folder)):
             whole.update(f"{path}\0".encode())
     return whole.hexdigest()
+
+
+def is_stale(loaded: Loaded) -> bool:
+    """Return whether a file of *loaded* is other than when it was read."""
+    return any(digest and digest != _digest(Path(file)) for file, digest in loaded.files.items())
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(_content(path).removeprefix(codecs.BOM_UTF8)).hexdigest()
+
+
+def _within(folder: Path) -> list[Path]:
+    """Return all that is in a folder; of one that goes away meanwhile what was seen of it."""
+    found: list[Path] = []
+    with suppress(OSError):
+        found.extend(folder.rglob("*"))
+    return sorted(found)
 
 
 def _content(path: Path) -> bytes:

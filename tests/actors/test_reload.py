@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from pathlib import Path
 
+import structlog
 import trio
 
+from actors.reloading import Reloader
+from engine.runtime.supervisor import Child
 from engine.store.opening import open_store
-from tests.support.grown import ORDERS, Engine, always, each, grow, hang, unbalanced
+from tests.support.grown import ORDERS, Desk, Engine, always, at_once, each, grow, hang, shop_plan, unbalanced
 
 OTHERS = ORDERS.replace("orders", "others").replace("crm", "erp")
 
@@ -178,6 +183,61 @@ async def test_a_destination_that_hangs_does_not_hold_up_the_reload(nursery, aut
 
     assert took < 10.0
     assert sorted(engine.desk().positions) == [1, 2, 3]
+
+
+async def test_a_destination_that_does_not_let_go_does_not_hold_up_the_reload(nursery, autojump_clock, monkeypatch):
+    async def stuck(_desk: Desk) -> None:
+        await trio.sleep_forever()
+
+    engine = await grow(nursery, ORDERS + OTHERS)
+    monkeypatch.setattr(Desk, "aclose", stuck)
+    began = trio.current_time()
+    made = await engine.reload(ORDERS)
+    monkeypatch.undo()
+
+    assert made.refused == ""
+    assert trio.current_time() - began < 10.0
+    assert "erp" not in engine.tree.ports
+
+
+async def test_no_reload_between_what_a_replay_reads_and_what_it_writes(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    async with trio.open_nursery() as asking, engine.tree.replayer.still:
+        asking.start_soon(engine.reload, ORDERS)
+        await trio.sleep(100)
+        during = sorted(engine.tree.plan.syncs)
+
+    assert during == ["orders", "others"]
+    assert sorted(engine.tree.plan.syncs) == ["orders"]
+
+
+async def test_a_reload_that_breaks_off_half_way_is_told_and_ends_the_engine(nursery, autojump_clock, monkeypatch):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+    async def broken(*_arguments: object) -> None:
+        raise RuntimeError("the store is not itself")
+
+    monkeypatch.setattr("actors.reloading.swap.fit", broken)
+    made = await engine.reload(ORDERS)
+    with trio.fail_after(60):
+        await engine.over.wait()
+
+    assert made.refused == "it broke off half-way: the engine ends, and begins with this configuration"
+    assert engine.failure is not None
+    assert engine.failure.child == "reloader"
+
+
+async def test_a_file_that_was_saved_while_the_engine_began_takes_effect(nursery, autojump_clock, tmp_path):
+    engine = await grow(nursery, ORDERS, folder=tmp_path)  # nothing is in the folder: what was read is gone
+    tree = engine.tree
+    tree.reloader = Reloader(tree)
+    tree.reloader.aside = at_once
+    tree.reloader.reread = partial(shop_plan, ORDERS + OTHERS, tmp_path)
+    await tree.supervisor.add(Child(name="watcher", start=tree.reloader.run, stop=tree.reloader.stop))
+    await trio.sleep(10)
+
+    assert sorted(tree.plan.syncs) == ["orders", "others"]
 
 
 async def test_a_file_that_is_wrong_is_refused_whole_and_shown(nursery, autojump_clock):
