@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine import __version__
@@ -28,12 +28,21 @@ if TYPE_CHECKING:
 
 async def overview(tree: Tree) -> Status:
     """Return the status of a running tree; counts are as of the last maintenance transaction."""
-    if tree.frozen is not None:
-        return tree.frozen
-    books = await tree.store.meta.snapshot()
+    while True:  # what a reload took apart meanwhile is looked at anew
+        if tree.frozen is not None:
+            return tree.frozen
+        plan = tree.plan
+        books = await tree.store.meta.snapshot()
+        if tree.frozen is None and tree.plan is plan:
+            since = await _unsettled(tree, {name: _spans(tree, name) for name in plan.syncs})
+            if tree.frozen is None and tree.plan is plan:
+                return _status(tree, books, since)
+
+
+def _status(tree: Tree, books: Snapshot, since: Mapping[str, Sequence[float]]) -> Status:
     states = tree.supervisor.states()
     usage = tree.store.usage()
-    syncs = tuple([await _sync(tree, name, books) for name in tree.plan.syncs])
+    syncs = tuple([_sync(tree, name, books, since[name]) for name in tree.plan.syncs])
     return Status(
         running=True,
         last=tree.store.last,
@@ -107,13 +116,13 @@ def _source(tree: Tree, name: str, counts: dict[tuple[str, str], int]) -> Source
     )
 
 
-async def _sync(tree: Tree, name: str, books: Snapshot) -> SyncStatus:
+def _sync(tree: Tree, name: str, books: Snapshot, unsettled: Sequence[float]) -> SyncStatus:
     waiting = books.waiting.get(name)
     pending = len(books.progress[name].open) + (waiting.count if waiting else 0)
     sync = tree.plan.syncs[name]
     port = tree.ports[sync.destination]
     latency = port.latency[name]
-    since = [*await _unsettled(tree, name), *([waiting.since] if waiting else [])]
+    since = [*unsettled, *([waiting.since] if waiting else [])]
     lag = max(tree.passed[sync.source].position - tree.routed[name].position, 0)
     return SyncStatus(
         name=name,
@@ -163,15 +172,27 @@ def _state(tree: Tree, name: str) -> str:
     return tree.supervisor.states()[f"router.{name}"].condition
 
 
-async def _unsettled(tree: Tree, name: str) -> list[float]:
-    """Return when the oldest open delivery's event, and the first that the router has not read, were received."""
+Spans = list[tuple[str, int, int]]
+"""Each a source, and two positions between which its first event is looked at."""
+
+
+def _spans(tree: Tree, name: str) -> Spans:
+    """Return where the oldest open delivery's event is, and the first that the router has not read."""
     source = tree.plan.syncs[name].source
     places = [position for position, _ in tree.books.syncs[name].open]
-    spans = [(min(places) - 1, min(places))] if places else []
+    spans = [(source, min(places) - 1, min(places))] if places else []
     if tree.passed[source].position > tree.routed[name].position:
-        spans.append((tree.routed[name].position, tree.passed[source].position))
-    found = [await tree.store.read(source, after, upto, 1) for after, upto in spans]
-    return [events[0].envelope.received_at for events in found if events]
+        spans.append((source, tree.routed[name].position, tree.passed[source].position))
+    return spans
+
+
+async def _unsettled(tree: Tree, spans: Mapping[str, Spans]) -> dict[str, list[float]]:
+    """Return by sync when the events that its spans begin with were received."""
+    since: dict[str, list[float]] = {}
+    for name, own in spans.items():
+        found = [await tree.store.read(source, after, upto, 1) for source, after, upto in own]
+        since[name] = [events[0].envelope.received_at for events in found if events]
+    return since
 
 
 def _destination(tree: Tree, name: str, syncs: Sequence[SyncStatus]) -> DestinationStatus:

@@ -200,6 +200,26 @@ async def test_a_destination_that_does_not_let_go_does_not_hold_up_the_reload(nu
     assert "erp" not in engine.tree.ports
 
 
+async def test_a_status_that_is_asked_for_just_before_a_reload_is_told_all_the_same(
+    nursery, autojump_clock, monkeypatch
+):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    await engine.tree.operator.pause("syncs", "others")
+    await engine.send(5)
+    await trio.sleep(1)
+    read = engine.store.read
+
+    async def late(*where: object) -> object:
+        monkeypatch.undo()
+        await engine.reload(ORDERS)
+        return await read(*where)
+
+    monkeypatch.setattr(engine.store, "read", late)
+    status = await engine.tree.operator.status()
+
+    assert [sync.name for sync in status.syncs] == ["orders"]
+
+
 async def test_no_reload_between_what_a_replay_reads_and_what_it_writes(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS + OTHERS)
     async with trio.open_nursery() as asking, engine.tree.replayer.still:
