@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from engine.config.load import read_tables
-from engine.errors import ConfigError
+from engine.errors import HeadraceError
 from engine.plan.compile import Plan, compile_plan
 from engine.plan.sources import SourcePlan
 from engine.plan.syncs import SyncPlan
 from engine.registry import Registry
-from engine.store.revisions import Head, Revision, heads, number_of, revision
+from engine.store.revisions import Head, Revision, heads, judge_of, number_of, revision
 
 COMPILED = 4
 """Plans of other days that are kept compiled."""
@@ -39,7 +39,7 @@ class Then:
     """What plans of other days decided; today's stands in where nothing is known of another.
 
     Args:
-        plan: today's.
+        plan: today's; if no engine has run with it yet, it decided nothing.
         registry: of the plugins.
         aside: where plans are compiled.
     """
@@ -53,23 +53,27 @@ class Then:
         self._compiled: dict[int, Plan | None] = {}
 
     async def today(self) -> int:
-        """Return the number of today's plan, 0 if none was ever kept."""
-        known = await self._known()
-        return known[-1].number if known else 0
+        """Return the number of today's plan, 0 if it is not kept; then look again, since a reload keeps it last."""
+        if not self._today(await self._known()):
+            self._heads = None
+        return self._today(await self._known())
 
     async def sync(self, name: str, position: int) -> SyncPlan | None:
         """Return the sync as it read the event at *position*, or None if nobody knows that plan any more."""
-        plan = await self._at(name, position)
+        known = await self._known()
+        plan = await self._of(number_of(known, name, position), known)
         return None if plan is None else self._named(plan, name)
 
     async def source(self, name: str, position: int) -> SourcePlan | None:
         """Return the source as it judged the event at *position*, or None if nobody knows that plan any more."""
-        plan = await self._at("", position)
+        known = await self._known()
+        plan = await self._of(judge_of(known, name, position), known)
         return None if plan is None else plan.sources.get(name)
 
     async def unread(self, sync: SyncPlan, position: int) -> bool:
         """Return whether *sync* was not there yet when the event at *position* came by, or read another source."""
-        plan = await self._at(sync.name, position)
+        known = await self._known()
+        plan = await self._of(number_of(known, sync.name, position), known)
         was = None if plan is None else self._named(plan, sync.name)
         return plan is not None and (was is None or was.source != sync.source)
 
@@ -78,20 +82,18 @@ class Then:
         was = self._plan.syncs[name].was if name in self._plan.syncs else ""
         return plan.syncs.get(name) or plan.syncs.get(was or name)
 
-    async def _at(self, sync: str, position: int) -> Plan | None:
-        """Return the plan by which the event at *position* was read; None if nobody knows it any more."""
-        known = await self._known()
-        if not known:
-            return None
-        number = number_of(known, sync, position)
-        return self._plan if number == known[-1].number else await self._of(number)
+    def _today(self, known: Sequence[Head]) -> int:
+        return known[-1].number if known and known[-1].digest == self._plan.digest else 0
 
     async def _known(self) -> list[Head]:
         if self._heads is None:
             self._heads = await heads(self._store)
         return self._heads
 
-    async def _of(self, number: int) -> Plan | None:
+    async def _of(self, number: int, known: Sequence[Head]) -> Plan | None:
+        """Return the plan of a number; None if nobody knows it any more."""
+        if number == self._today(known):
+            return self._plan
         if number not in self._compiled:
             found = await revision(self._store, number)
             while len(self._compiled) >= COMPILED:
@@ -106,5 +108,5 @@ def recalled(found: Revision, today: Plan, registry: Registry) -> Plan | None:
     """Return a plan of another day, or None if it cannot be compiled any more: function files may be gone."""
     try:
         return compile_plan(read_tables(found.tables, today.loaded.folder, env=None), registry)
-    except (ConfigError, OSError):
+    except (HeadraceError, OSError):
         return None

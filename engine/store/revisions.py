@@ -131,6 +131,21 @@ def number_of(known: Iterable[Head], sync: str, position: int) -> int:
     return number
 
 
+def judge_of(known: Iterable[Head], source: str, position: int) -> int:
+    """Return the number of the revision by which *source* judged the event at *position*; it may be forgotten.
+
+    Args:
+        known: every head, the oldest first.
+        source: its name.
+        position: of the event.
+    """
+    number = 1
+    for head in known:
+        if head.judged.get(source, head.position) < position:
+            number = head.number
+    return number
+
+
 def heads_in(stored: tuple[bytes, int] | None) -> list[Head]:
     """Return the heads in what Meta has at `HEADS`."""
     return msgspec.json.decode(stored[0], type=list[Head]) if stored else []

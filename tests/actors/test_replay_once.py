@@ -267,3 +267,15 @@ async def test_what_came_while_an_operator_had_switched_a_sync_off_was_filtered(
     assert off(await engine.settled()) == []
     assert engine.desk().positions == [2, 3]
     assert len({key for _, key in sent(first) + sent(engine)}) == 4
+
+
+async def test_a_plan_that_no_engine_has_run_with_decided_nothing(nursery, autojump_clock):
+    filtering = ORDERS.replace("mapping", "filter = 'properties.n > 2'\nmapping")
+    first = await grow(nursery, filtering, remember=True)
+    await first.send(4)
+    await first.settled()
+    await first.stop()
+    edited = await grow(nursery, OTHER, reopened(first.store))  # as headrace replay does where no engine runs
+
+    assert facts(await counted(edited, Wish(fates=("filtered",)))) == {"sent": 2}
+    assert facts(await counted(edited, Wish(fates=("delivered",)))) == {"sent": 2, "changed": 2}
