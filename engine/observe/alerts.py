@@ -141,7 +141,7 @@ def _destination(one: DestinationStatus, told: Mapping[str, Told]) -> Iterator[A
     elif one.state == "attention":
         text = f"destination '{one.name}' needs attention: {one.reason}{held}"
         yield Ailment(alert="destination_needs_attention", subject=one.name, text=text)
-    elif one.state == "half_open":  # a probe is out: whatever it was, it still is
+    elif one.state != "closed":  # a probe is out, or somebody paused it: whatever it was, it still is
         for alert in _OF_DESTINATIONS:
             if before := told.get(f"{alert} {one.name}"):
                 yield before.ailment

@@ -115,6 +115,20 @@ def test_a_change_is_told_once_and_its_end_once():
     ]]  # fmt: skip
 
 
+@pytest.mark.parametrize("state", ["half_open", "paused", "disabled", "restarting"])
+def test_a_destination_that_nobody_asks_has_not_recovered(state: str):
+    down = status(crm={"state": "open", "held": 3}, orders={"last_delivery": NOW})
+    held = status(crm={"state": state, "held": 3}, orders={"last_delivery": NOW})
+    well = status(orders={"last_delivery": NOW})
+
+    assert steps((down, {}, at(200)), (held, {}, at(210)), (down, {}, at(220)), (well, {}, at(230))) == [
+        [("raised", "destination_down")],
+        [],
+        [],
+        [("recovered", "destination_down")],
+    ]
+
+
 def test_a_destination_that_fails_in_another_way_is_told_anew():
     down = status(crm={"state": "open"}, orders={"last_delivery": NOW})
     refusing = status(crm={"state": "attention"}, orders={"last_delivery": NOW})
