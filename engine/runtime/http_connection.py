@@ -20,6 +20,9 @@ from engine.runtime.http_wire import Ask, Reader, Reply
 READ_SIZE = 64 * 1024
 """Bytes asked of the socket at a time."""
 
+AT_ONCE = 16 * 1024
+"""Bytes of a request that a kernel takes whether the peer reads or not: Linux gives a new connection that much."""
+
 NEXT_ADDRESS_AFTER = 2.0
 """Seconds an address of several has to answer a connect; the last one has what is left of the time-out."""
 
@@ -88,6 +91,7 @@ class Connection:
         self._stream = stream
         self._reader = Reader(max_body)
         self._used_at = 0.0
+        self._early: Reply | httpx.RemoteProtocolError | None = None
 
     @property
     def answered(self) -> bool:
@@ -102,7 +106,7 @@ class Connection:
         return trio.current_time() - self._used_at < MAX_IDLE and not _socket(self._stream).is_readable()
 
     async def write(self, ask: Ask, seconds: float | None) -> None:
-        """Send the request, in one write.
+        """Send the request, in one write; of one that is refused before it was read, not all.
 
         A peer that closes before it has read all of it may have answered first (413 does), so a broken pipe is no
         error yet: the reader will say which.
@@ -110,22 +114,57 @@ class Connection:
         Raises:
             httpx.WriteTimeout: not all was taken in *seconds*.
         """
+        self._early = None
         self._reader.begin(ask)
         rest = ask.data[write_at_once(self._stream, ask.data) :]
         if not rest:
             return
+        push = self._push if len(ask.data) <= AT_ONCE else self._converse
+        if seconds is None:
+            await push(rest)
+            return
+        with trio.move_on_after(seconds):
+            await push(rest)
+            return
+        raise httpx.WriteTimeout(f"the server did not take the request in {seconds:g} s")
+
+    async def _push(self, rest: bytes) -> None:
         try:
-            if seconds is None:
-                await self._stream.send_all(rest)
-                return
-            with trio.move_on_after(seconds):
-                await self._stream.send_all(rest)
-                return
+            await self._stream.send_all(rest)
         except trio.BrokenResourceError:
             return
         except trio.ClosedResourceError as error:
             raise httpx.WriteError("the connection was closed while it was written to") from error
-        raise httpx.WriteTimeout(f"the server did not take the request in {seconds:g} s")
+
+    async def _converse(self, rest: bytes) -> None:
+        """Write, and listen meanwhile: who refuses a request may never read the rest of it."""
+        failures: list[httpx.WriteError] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, nursery.cancel_scope)
+            try:
+                await self._push(rest)
+            except httpx.WriteError as error:
+                failures.append(error)
+            nursery.cancel_scope.cancel()
+        if failures:
+            raise failures[0]
+
+    async def _listen(self, writing: trio.CancelScope) -> None:
+        """Take in what comes while the request is written; end *writing* if that makes no sense any more."""
+        try:
+            while (reply := self._reader.receive(await self._stream.receive_some(READ_SIZE))) is None:
+                pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return  # who writes meets the same, and `read` says what it was
+        except httpx.RemoteProtocolError as error:
+            self._early = error
+            writing.cancel()
+            return
+        if 200 <= reply.status < 300:  # noqa: PLR2004 - who says yes may still need the rest
+            self._early = reply
+            return
+        self._early = msgspec.structs.replace(reply, keep=False)
+        writing.cancel()
 
     async def read(self, seconds: float | None) -> Reply:
         """Read until the reply is whole, or longer than its bound.
@@ -135,8 +174,10 @@ class Connection:
             httpx.ReadError: the connection broke.
             httpx.RemoteProtocolError: not HTTP, or an end before the end of the message.
         """
+        if isinstance(self._early, httpx.RemoteProtocolError):
+            raise self._early
         try:
-            reply = await self._read(seconds)
+            reply = self._early or await self._read(seconds)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise httpx.ReadError(f"the connection broke: {cause(error)}") from error
         self.fresh = False

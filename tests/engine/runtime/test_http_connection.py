@@ -201,3 +201,70 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
             await transport.handle_async_request(ask(f"http://127.0.0.1:{peer.port}/"))
 
     assert peer.connections == 2
+
+
+LARGE = 6 << 20
+"""Bytes of a body that no socket holds: Linux takes 4 MiB from who sends, whether the other reads or not."""
+REFUSED = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+
+
+async def refuse_and_hold(line: Line) -> None:
+    """Refuse when the head has come, and neither read on nor close."""
+    await line.head()
+    await line.say(REFUSED)
+    await trio.sleep_forever()
+
+
+async def leave_and_hold(line: Line) -> None:
+    """Say when the head has come that no answer will, and neither read on nor close."""
+    await line.head()
+    await line.hush()
+    await trio.sleep_forever()
+
+
+async def accept_and_read(line: Line) -> None:
+    """Accept when the head has come, and read the rest only then."""
+    await line.head()
+    await line.say(OK)
+    await line.request()
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_refusal_before_the_body_was_read_is_an_answer(
+    scheme: str, nursery: trio.Nursery, authority: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    server = speaking_as(authority, "127.0.0.1") if scheme == "https" else None
+    peer: Peer = await nursery.start(Peer([refuse_and_hold, replying(OK)], server).serve)
+    url = f"{scheme}://127.0.0.1:{peer.port}/"
+    async with ours(trusting) as transport:
+        refused = await transport.handle_async_request(ask(url, body=b"x" * LARGE))
+        assert await outcome(transport, ask(url)) == GOOD
+
+    assert refused.status_code == 413
+    assert peer.connections == 2
+
+
+async def test_an_end_before_the_body_was_read_is_told_at_once(
+    nursery: trio.Nursery, plain_tls: ssl.SSLContext
+) -> None:
+    peer: Peer = await nursery.start(Peer([leave_and_hold]).serve)
+    async with ours(plain_tls) as transport:
+        outcome_of_it = await outcome(transport, ask(f"http://127.0.0.1:{peer.port}/", body=b"x" * LARGE))
+
+    assert outcome_of_it == "RemoteProtocolError"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_who_accepts_before_the_body_was_read_gets_all_of_it(
+    scheme: str, nursery: trio.Nursery, authority: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    server = speaking_as(authority, "127.0.0.1") if scheme == "https" else None
+    peer: Peer = await nursery.start(Peer([accept_and_read], server).serve)
+    async with ours(trusting) as transport:
+        assert await outcome(transport, ask(f"{scheme}://127.0.0.1:{peer.port}/", body=b"x" * LARGE)) == GOOD
+        await transport.aclose()
+        while not peer.requests:
+            await trio.lowlevel.checkpoint()
+
+    assert len(peer.requests[0]) > LARGE
