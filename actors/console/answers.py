@@ -85,6 +85,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         query: the parameters, or None.
         body: what is posted, or None.
         reads: whether a POST changes nothing, and need not be noted.
+        noted: tells by body and answer whether a change is; one that takes many steps is noted once.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
     reads: bool = False
+    noted: Callable[[Any, Any], bool] = lambda _body, _made: True
 
 
 def fitting(pattern: str, path: str, unquote: Callable[[str], str]) -> dict[str, str] | None:

@@ -17,7 +17,7 @@ from actors.console.bulk import Bulks
 from actors.console.endpoints import ENDPOINTS
 from actors.console.guard import Who
 from actors.console.openapi import PREFIX, describe
-from engine.errors import HeadraceError
+from engine.errors import HeadraceError, did_you_mean, one_of
 from engine.observe.audited import Changed
 from engine.runtime.http_message import JSON, Request, Response
 
@@ -82,7 +82,8 @@ class Api:
         except Refused as error:
             await self.audit.add(msgspec.structs.replace(change, told=str(error), failed=True))
             raise
-        await self.audit.add(msgspec.structs.replace(change, told=getattr(made, "message", "")))
+        if endpoint.noted(asked.body, made):
+            await self.audit.add(msgspec.structs.replace(change, told=getattr(made, "message", "")))
         return made
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
@@ -119,9 +120,16 @@ def _decoded(request: Request, kind: type[msgspec.Struct] | None) -> Any:
     if (request.header("content-type") or "").partition(";")[0].strip().lower() != WHAT:
         raise Refused(400, "invalid_request", f"post JSON, with Content-Type: {WHAT}")
     try:
-        return msgspec.json.decode(request.body, type=kind)
+        made = msgspec.json.decode(request.body, type=kind)
+        said = msgspec.json.decode(request.body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, "invalid_request", str(error)) from error
+    # What is chosen by a misspelt part would be everything.
+    fields = sorted(field.encode_name for field in msgspec.structs.fields(kind))
+    for name in said.keys() - fields:
+        hint = did_you_mean(name, fields) or one_of(fields)
+        raise Refused(400, "invalid_request", f"there is no field '{name}' here: {hint}")
+    return made
 
 
 def _converted(values: Mapping[str, Any], kind: type[msgspec.Struct] | None, *, strict: bool) -> Any:

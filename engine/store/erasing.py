@@ -101,6 +101,13 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind, self.value
 
     @property
+    def message(self) -> str:
+        """How far it is, in a sentence that does not say who."""
+        if self.state != "done":
+            return f"an erasure by {self.kind} has begun"
+        return f"{self.events:,} events and {sum(self.rows_erased.values()):,} entries by {self.kind} are erased"
+
+    @property
     def done(self) -> int:
         """How many positions and rows were looked at."""
         return (self.last + 1 - self.below if self.last else 0) + self.row

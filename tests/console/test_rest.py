@@ -109,6 +109,13 @@ async def test_pausing_is_done_told_and_noted(browser):
             400,
             ("not_possible", "no source 'shoop': did you mean 'shop'?"),
         ),
+        (
+            "POST",
+            "/errors/discard",
+            {"snyc": "orders"},
+            400,
+            ("invalid_request", "there is no field 'snyc' here: did you mean 'sync'?"),
+        ),
         ("GET", "/sources/shop/looks?filter=type%20=", None, 400, None),
     ],
 )
@@ -125,6 +132,21 @@ async def test_a_change_that_was_refused_is_noted_too(browser):
 
     _, (change,) = await browser.rest("GET", "/changes")
     assert (change["what"], change["failed"]) == ("POST /syncs/nope/pause", True)
+
+
+async def test_an_erasure_is_noted_at_its_beginning_and_its_end(browser):
+    await browser.engine.send(2)
+    await browser.engine.settled()
+    body = {"kind": "userId", "value": "u"}
+    while body.get("state") != "done":
+        status, body = await browser.rest("POST", "/erase", body)
+        assert status == 200
+
+    changes = (await browser.rest("GET", "/changes"))[1]
+    assert [one["told"] for one in changes] == [
+        "2 events and 0 entries by userId are erased",
+        "an erasure by userId has begun",
+    ]
 
 
 async def test_an_event_is_explained_and_nothing_is_sent(browser):
