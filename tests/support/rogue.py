@@ -173,6 +173,54 @@ async def deaf(_line: Line) -> None:
     await trio.sleep(60)
 
 
+async def refuse_large(line: Line) -> None:
+    """Say that it is too large as soon as the head has come, and from then on neither read nor close for a minute."""
+    await line.head()
+    await line.say(reply(413))
+    await trio.sleep(60)
+
+
+async def listen_only(line: Line) -> None:
+    """Read whatever comes, for ever, and never say a word: no TLS comes about."""
+    await line.drain()
+
+
+async def turn_away(line: Line) -> None:
+    """Say goodbye at once, to everybody."""
+    await line.hush()
+    await line.drain()
+
+
+async def one_each(line: Line) -> None:
+    """Answer one request, and close when the next one has begun to come: a server that was just about to."""
+    await line.request()
+    await line.say(OK)
+    await line.head()
+    line.reset()
+
+
+async def take_and_close(line: Line) -> None:
+    """Answer one request, take another, and close without a word on it: it may have arrived."""
+    await line.request()
+    await line.say(OK)
+    await line.request()
+
+
+async def answer_once(line: Line) -> None:
+    """Answer one request and close, without having said that it would."""
+    await line.request()
+    await line.say(OK)
+
+
+async def trickle(line: Line) -> None:
+    """Answer well, with a body of which a piece comes every three seconds, for ever."""
+    await line.request()
+    await line.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        await trio.sleep(3)
+        await line.say(b"1\r\nx\r\n")
+
+
 async def drip(line: Line) -> None:
     """Answer a byte every three seconds, for ever."""
     await line.request()

@@ -127,6 +127,7 @@ def insecure(papers: str, error: str, manner: Manner | None = well) -> Case:
 LENGTH = "peer closed connection without sending complete message body (received 1 bytes, expected 100)"
 RESET = "ReadError: the connection broke: Connection reset by peer"
 SILENT = "RemoteProtocolError: the server closed the connection without sending a response"
+UNCONNECTED = "ConnectTimeout: 127.0.0.1 took longer than 10 s (connect)"
 PACED = {"attempts": NOBODY, "requests": (4, 7)}
 """One for each hand, then one a minute, none of which counts as an attempt."""
 CASES = {
@@ -138,6 +139,7 @@ CASES = {
     "hanging": late(rogue.hang),
     "a byte every 3 s for ever": late(rogue.drip),
     "interim answers for ever": late(rogue.interim),
+    "a body that trickles for ever": late(rogue.trickle),
     "a byte every 50 ms": fine(rogue.in_pieces),
     "headers for ever": broken(rogue.endless_head, "RemoteProtocolError: Receive buffer too long"),
     "a body for ever": fine(rogue.endless_body),  # the status is known, and no more than 10 KB of it are read
@@ -146,6 +148,13 @@ CASES = {
     "resets in the reply": broken(rogue.reset_in_the_reply, RESET),
     "a reply cut short": broken(rogue.truncate, f"RemoteProtocolError: {LENGTH}"),
     "closes without a word": broken(rogue.close, SILENT),
+    "turns everybody away": broken(rogue.turn_away, SILENT, NOBODY),
+    # A kept connection that dies under a request costs no attempt: it is sent again at once, anew, with its key.
+    "closes kept connections": fine(rogue.answer_once),
+    "closes kept connections as the next request comes": fine(rogue.one_each),
+    "closes kept connections on a request that it took": Case(
+        manner=rogue.take_and_close, attempts=NOBODY, requests=(EVENTS, 2 * EVENTS), state="closed", reason=""
+    ),
     "another protocol": broken(rogue.talk_nonsense, SILENT),
     "500": bad(500),
     "503": bad(503),
@@ -184,13 +193,14 @@ CASES = {
         "no TLS with 127.0.0.1: the certificate is not good: IP address mismatch, certificate is not valid for "
         "'127.0.0.1'",
     ),
+    "a TLS handshake that nobody answers": Case(
+        scheme="https", manner=rogue.listen_only, attempts=LATE, waits="timeout", error=UNCONNECTED
+    ),
     "no TLS where there should be": insecure(
         "", "no TLS with 127.0.0.1: wrong version number", rogue.speak_in_the_clear
     ),
 }  # fmt: skip
-UNREACHED = Case(
-    manner=None, attempts=LATE, waits="timeout", error="ConnectTimeout: 127.0.0.1 took longer than 10 s (connect)"
-)
+UNREACHED = Case(manner=None, attempts=LATE, waits="timeout", error=UNCONNECTED)
 
 
 class Names:
@@ -313,6 +323,11 @@ async def go_through(nursery: trio.Nursery, scene: Scene, case: Case) -> None:
 
     scene.heal(case)
     await all_is_told(engine, scene, case)
+    await nothing_is_left(engine, scene)
+
+
+async def nothing_is_left(engine: Engine, scene: Scene) -> None:
+    """Stop, and count tasks and sockets."""
     await engine.stop()
     while scene.sick.open or scene.other.open:
         await trio.lowlevel.checkpoint()
@@ -348,16 +363,22 @@ MORE_THAN_SOCKETS_HOLD = 5 << 20
 """Bytes: Linux takes 4 MiB from who sends, whether the other reads or not."""
 
 
-async def test_a_destination_that_never_reads_is_a_time_out(nursery, jumping_clock, papers):
-    scene = Scene(papers)
+async def sent_large(nursery: trio.Nursery, scene: Scene, manner: Manner) -> Engine:
+    """Return an engine that sends three deliveries to a sick destination, each larger than sockets hold."""
     await scene.open(nursery)
-    scene.sick.behave(rogue.deaf)
+    scene.sick.behave(manner)
     await trio.testing.wait_all_tasks_blocked()
     config = scene.config(Case()).replace('"properties.n"', '"properties.n", fill = "properties.fill"', 1)
     engine = await grow(nursery, LARGE + config)
     await engine.unwatched()
     await engine.send(3, fill="x" * MORE_THAN_SOCKETS_HOLD)
     await scene.other.came(3)
+    return engine
+
+
+async def test_a_destination_that_never_reads_is_a_time_out(nursery, jumping_clock, papers):
+    scene = Scene(papers)
+    engine = await sent_large(nursery, scene, rogue.deaf)
     await trio.sleep(SICK)
 
     rows = await waiting(engine)
@@ -376,8 +397,20 @@ async def test_a_destination_that_never_reads_is_a_time_out(nursery, jumping_clo
     assert sorted(scene.sick.numbers) == [1, 2, 3]
     assert (status.syncs[0].delivered, status.syncs[0].archived) == (3, 0)
     assert unbalanced(status) == []
-    await engine.stop()
-    while scene.sick.open or scene.other.open:
-        await trio.lowlevel.checkpoint()
-    await trio.testing.wait_all_tasks_blocked()
-    assert (tasks(), sockets()) == scene.before
+    await nothing_is_left(engine, scene)
+
+
+async def test_a_destination_that_refuses_what_is_large_is_heard_though_it_reads_no_more(
+    nursery, jumping_clock, papers
+):
+    scene = Scene(papers)
+    engine = await sent_large(nursery, scene, rogue.refuse_large)
+    status = await engine.settled(5)  # none of it is a time-out
+
+    assert [(one.reason, one.attempts) for one in await engine.archived()] == [("rejected_413", 1)] * 3
+    assert (status.syncs[0].delivered, status.syncs[0].archived) == (0, 3)
+    assert (scene.sick.requests, scene.sick.connections) == ([], 3)
+    assert [one.state for one in status.destinations] == ["closed", "closed"]
+    assert unbalanced(status) == []
+    scene.sick.behave(well)
+    await nothing_is_left(engine, scene)
