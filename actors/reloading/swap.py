@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from engine.errors import HeadraceError
 from engine.messages import State
 from engine.observe.reloaded import Reloaded
 from engine.plan import Plan
-from engine.plan.diff import Diff, Edit, merged, reads_alike
+from engine.plan.diff import Diff, Edit, merged, reads_alike, with_pending
 from engine.plan.eras import Eras
 from engine.plan.windows import Windows
 from engine.plugin import Direct
@@ -106,7 +107,7 @@ class Swap:
         await self.tree.operator.keep_paused()
         await self.tree.operator.keep_disabled()
         return Reloaded(
-            changes=tuple(self._told(edit).text() for edit in edits),
+            changes=self.diff.lines(map(self._told, edits)),
             restart=self.diff.restart,
             warnings=tuple(map(str, self.plan.warnings)),
             revision=(await heads(self.tree.store))[-1].number,
@@ -120,14 +121,9 @@ class Swap:
     async def _counted(self) -> list[Edit]:
         """Return the edits, with the number of deliveries that each concerns."""
         waiting = await self.tree.store.ledger.waiting()
-        counted = []
-        for edit in self.diff.edits:
-            name = edit.was if edit.what == "renamed" else edit.name
-            if edit.kind == "sync" and edit.what in {"removed", "renamed", "re-pointed"}:
-                later = waiting[name].count if name in waiting else 0
-                edit = msgspec.structs.replace(edit, pending=len(self.tree.books.syncs[name].open) + later)  # noqa: PLW2901
-            counted.append(edit)
-        return counted
+        pending = Counter({name: one.count for name, one in waiting.items()})
+        pending.update({name: len(page.open) for name, page in self.tree.books.syncs.items()})
+        return with_pending(self.diff.edits, pending)
 
     async def _sources_leave(self) -> None:
         """Shut the doors of sources that go; what they have accepted may go through as long as that is quick."""

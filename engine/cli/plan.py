@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,12 +36,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         edits: what is other in the configuration.
+        live: keys beside these that take effect at once.
         restart: keys that only a restart changes.
         syncs: for each, how many deliveries are same, change, appear and vanish.
     """
 
     events: int
     edits: tuple[Edit, ...]
+    live: tuple[str, ...]
     restart: tuple[str, ...]
     syncs: tuple[msgspec.Struct, ...]
 
@@ -73,7 +76,7 @@ def put(app: App, house: House) -> None:
             last: At most so many of each source.
             json: Print one JSON object for each delivery that is not the same, then one for all.
         """
-        from engine.plan.diff import compare  # noqa: PLC0415 - only where it is needed
+        from engine.plan.diff import compare, with_pending  # noqa: PLC0415 - only where it is needed
         from engine.plan.planned import Planned, summed  # noqa: PLC0415
         from engine.store.opening import open_reader  # noqa: PLC0415
 
@@ -82,6 +85,7 @@ def put(app: App, house: House) -> None:
         with open_reader(data_folder(new.loaded)) as reader:
             old = read_plan(against, house, secrets=False)[0] if against else _recorded(reader, new, house)
             diff = compare(old, new)
+            diff = msgspec.structs.replace(diff, edits=tuple(with_pending(diff.edits, _pending(reader))))
             recent = {
                 source: reader.recent(source, moment("--since", since, now), last)
                 for source in dict.fromkeys([*old.sources, *new.sources])
@@ -91,10 +95,18 @@ def put(app: App, house: House) -> None:
         if json:
             for one in other:
                 say_json(one)
-            say_json(Told(events=events, edits=diff.edits, restart=diff.restart, syncs=tuple(summed(found))))
+            say_json(_told(diff, events, tuple(summed(found))))
         else:
             say("\n".join(_lines(found, diff, events)))
         return int(bool(other))
+
+
+def _pending(reader: Reader) -> Counter[str]:
+    """Return by sync how many deliveries have no fate yet."""
+    pending = Counter({name: one.count for name, one in reader.waiting().items()})
+    for page in reader.progress():
+        pending[page.sync] += len(page.open)
+    return pending
 
 
 def _compared(planned: Planned, recent: dict[str, Sequence[Logged]]) -> list[Found]:
@@ -135,10 +147,16 @@ def _recorded(reader: Reader, new: Plan, house: House) -> Plan:
         raise HeadraceError(f"{what}:\n{error}\n{hint}") from None
 
 
+def _told(diff: Diff, events: int, syncs: tuple[msgspec.Struct, ...]) -> Told:
+    return Told(events=events, edits=diff.edits, live=diff.live, restart=diff.restart, syncs=syncs)
+
+
 def _lines(found: list[Found], diff: Diff, events: int) -> list[str]:
     from engine.plan.planned import summed  # noqa: PLC0415 - as above
 
-    lines = [edit.text() for edit in diff.edits] or ["the configuration is the same"]
+    lines = list(diff.lines(diff.edits))
+    if not lines and not diff.restart:
+        lines = ["the configuration is the same"]
     lines += [f"{key} takes effect at the next start" for key in diff.restart]
     lines.append(f"{counted(events, 'recorded event')}:")
     for one in summed(found):

@@ -45,7 +45,9 @@ def show(made: Reloaded) -> None:
     if made.refused:
         warn(made.refused)
         return
-    for change in made.changes or ("nothing is changed: the engine has this configuration already",):
+    if not made.changes and not made.restart:
+        say("nothing is changed: the engine has this configuration already")
+    for change in made.changes:
         say(change)
     for key in made.restart:
         say(f"{key} takes effect at the next start")

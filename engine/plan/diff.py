@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ What = Literal["added", "removed", "renamed", "re-pointed", "changed"]
 
 _NAMED = frozenset({"include", "sources", "contracts", "functions", "windows", "destinations", "syncs", "cases"})
 """Tables that are told by the parts that use them, or that no engine runs."""
-_LIVE = frozenset({"receiver.limits.event", "deliver_after_commit", "reload.watch", "alerts"})
+_LIVE = ("receiver.limits.event", "deliver_after_commit", "reload.watch", "alerts")
 """Keys of the other tables that take effect without a restart."""
 _ONCE = frozenset({"start", "was"})
 """Keys of a sync that say where it begins, and nothing of what it does."""
@@ -66,21 +67,43 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         edits: sources, then destinations, then syncs.
+        live: other keys of config.toml that are other than before, and take effect at once.
         restart: keys of config.toml that are other than before, and that a running engine leaves as they were.
     """
 
     edits: tuple[Edit, ...] = ()
+    live: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
+
+    def lines(self, edits: Iterable[Edit]) -> tuple[str, ...]:
+        """Return what changes at once, as lines for a person: *edits*, which are ours or tell more, and keys."""
+        return (*(edit.text() for edit in edits), *(f"{key} is changed" for key in self.live))
 
     def of(self, kind: str, *whats: What) -> list[Edit]:
         """Return the edits of one kind, all or those that are one of *whats*."""
         return [edit for edit in self.edits if edit.kind == kind and (not whats or edit.what in whats)]
 
 
+def with_pending(edits: Iterable[Edit], pending: Mapping[str, int]) -> list[Edit]:
+    """Return *edits* with the number of deliveries that each concerns.
+
+    Args:
+        edits: what happens.
+        pending: by sync, as it was called until now, deliveries without a fate.
+    """
+    told = []
+    for edit in edits:
+        concerned = edit.kind == "sync" and edit.what in _PENDING
+        was = edit.was if edit.what == "renamed" else edit.name
+        told.append(msgspec.structs.replace(edit, pending=pending.get(was, 0)) if concerned else edit)
+    return told
+
+
 def compare(old: Plan, new: Plan) -> Diff:
     """Return what *new* changes in *old*."""
     edits = (*_sources(old, new), *_destinations(old, new), *_syncs(old, new))
-    return Diff(edits=edits, restart=tuple(_restart(old.config, new.config)))
+    live = tuple(key for key in _LIVE if _at(old.config, key) != _at(new.config, key))
+    return Diff(edits=edits, live=live, restart=tuple(_restart(old.config, new.config)))
 
 
 def merged(old: Plan, new: Plan, diff: Diff) -> Plan:
@@ -200,6 +223,11 @@ def _come_and_gone(kind: Literal["source", "destination"], old: Mapping[str, Any
     for name in new:
         if name not in old:
             yield Edit(kind=kind, name=name, what="added")
+
+
+def _at(config: Config, key: str) -> Any:
+    """Return what a dotted key of *config* says."""
+    return functools.reduce(getattr, key.split("."), config)
 
 
 def _restart(old: Config, new: Config) -> Iterator[str]:

@@ -11,9 +11,10 @@ import pytest
 import trio
 
 from engine.config.load import load
+from engine.store.base import Change
 from engine.store.opening import open_store
 from engine.store.revisions import Reached, keep_revision
-from tests.support.stores import event
+from tests.support.stores import event, progress, trouble
 
 CONFIG = """
 [sources.shop]
@@ -125,6 +126,20 @@ def test_a_sync_that_is_renamed_is_the_same_sync(recorded: Path, headrace: Calla
     said = headrace("plan", "-c", "new.toml")
 
     assert said.out.startswith("sync 'sales' was 'orders'\n3 recorded events:\n  sales: ")
+
+
+def test_what_is_pending_is_told_before_its_sync_is_removed(recorded: Path, headrace: Callable[..., Any]) -> None:
+    async def fill() -> None:
+        store = await open_store("sqlite", recorded / "data")
+        await store.commit(Change(progress=(progress(3, (1, 2)),), troubles=(trouble(3),)))
+        await store.aclose()
+
+    trio.run(fill)
+    (recorded / "new.toml").write_text(CONFIG.replace("syncs.orders", "syncs.sales"))
+
+    said = headrace("plan", "-c", "new.toml")
+
+    assert said.out.startswith("sync 'orders' is removed (3 pending go to the archive: sync_removed)\n")
 
 
 def test_a_store_that_nothing_ran_on_is_told(recorded: Path, tmp_path: Path, headrace: Callable[..., Any]) -> None:

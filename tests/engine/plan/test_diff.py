@@ -97,7 +97,14 @@ def test_an_edit_is_told_by_name(edit: str, after: str, told: list[str]) -> None
 def test_what_a_running_engine_cannot_change_is_told() -> None:
     after = BASE.replace("127.0.0.1:1", "127.0.0.1:2") + '[store]\npath = "other"\n[receiver.limits]\nevent = "1 KiB"\n'
 
-    assert diff(BASE, after) == Diff(restart=("receiver.listen", "store.path"))
+    assert diff(BASE, after) == Diff(live=("receiver.limits.event",), restart=("receiver.listen", "store.path"))
+
+
+def test_what_takes_effect_beside_sources_destinations_and_syncs_is_told() -> None:
+    found = diff(BASE, BASE + '[reload]\nwatch = false\n[alerts]\nurl = "https://chat.example/hooks"\n')
+
+    assert (found.edits, found.restart) == ((), ())
+    assert found.lines(found.edits) == ("reload.watch is changed", "alerts is changed")
 
 
 def test_what_is_pending_is_said_with_where_it_goes() -> None:
