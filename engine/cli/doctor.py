@@ -194,7 +194,8 @@ def _store(loaded: Loaded, *, deep: bool) -> Iterator[Finding]:
             yield ok("store", str(error))
         return
     yield from _pages(found, deep=deep)
-    limit, reserve = int(settings.retention.size) + int(settings.archive.size), int(settings.reserve)
+    sizes, reserve = (int(settings.retention.size), int(settings.archive.size)), int(settings.reserve)
+    limit = sum(sizes) if all(sizes) else 0  # 0 is no limit
     yield from of_disk(used=found.used, free=found.free, reserve=reserve, limit=limit, log=found.log)
     yield of_clock(time.time(), found.newest)
 

@@ -97,8 +97,11 @@ def of_cursors(before: Status, after: Status) -> Iterator[Finding]:
     """Yield readers of the log that stand, judged by two looks at a running engine a moment apart."""
     calm = True
     then = {one.name: one for one in before.syncs}
-    for source, old in zip(after.sources, before.sources, strict=True):
-        if source.lag and source.lag >= old.lag and source.passed == old.passed and source.state != "attention":
+    judged = {one.name: one for one in before.sources}
+    for source in after.sources:
+        old = judged.get(source.name)  # None of one that a reload has brought since
+        stands = old is not None and source.lag >= old.lag and source.passed == old.passed
+        if source.lag and stands and source.state != "attention":
             calm = False
             text = f"the validator of {source.name} stands, {source.lag:,} events behind"
             yield warn("cursors", text, "look for it in the log; a function may take its time")
@@ -117,7 +120,7 @@ def _stands(now: SyncStatus, before: SyncStatus | None) -> bool:
 
 
 def of_disk(*, used: int, free: int, reserve: int, limit: int, log: int) -> Iterator[Finding]:
-    """Yield how much room there is, in bytes; *log* is SQLite's beside the store."""
+    """Yield how much room there is, in bytes; *limit* 0 is none, *log* is SQLite's beside the store."""
     left = f"{free:,} bytes free, {reserve:,} of them the reserve"
     if free <= reserve:
         yield bad("disk", left, "make room on the disk: events are refused until then")
@@ -129,7 +132,7 @@ def of_disk(*, used: int, free: int, reserve: int, limit: int, log: int) -> Iter
         text = f"the store uses {used:,} of {limit:,} bytes"
         yield warn("store size", text, "what waits for a destination cannot go; see headrace status")
     else:
-        yield ok("store size", f"{used:,} bytes in use, {limit:,} allowed")
+        yield ok("store size", f"{used:,} bytes in use, {f'{limit:,} allowed' if limit else 'without limit'}")
     if log > MUCH_LOG:
         hint = "something reads the store for very long, a backup for example; it shrinks afterwards"
         yield warn("store size", f"SQLite's log beside the store has {log:,} bytes", hint)

@@ -102,6 +102,20 @@ def test_a_reader_that_stands_is_told_and_one_that_moves_is_not() -> None:
     ]
 
 
+def test_sources_that_come_and_go_between_two_looks_stand_for_nobody() -> None:
+    one, other = SourceStatus(name="shop", lag=9), SourceStatus(name="web", lag=9)
+
+    assert told(*of_cursors(status(sources=(one,)), status(sources=(other,)))) == [
+        "ok cursors: every reader of the log moves or has read all"
+    ]
+
+
+def test_a_store_without_limit_is_never_too_big() -> None:
+    found = list(of_disk(used=5 * MIB, free=1000 * MIB, reserve=64 * MIB, limit=0, log=0))
+
+    assert told(found[1]) == ["ok store size: 5,242,880 bytes in use, without limit"]
+
+
 @pytest.mark.parametrize(
     ("free", "used", "log", "verdicts"),
     [
