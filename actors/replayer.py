@@ -125,11 +125,10 @@ class Replayer:
     async def end(self, number: int) -> Replay | None:
         """Stop a replay where it stands; return it as it is then, or None if there is none of that number."""
         async with self._changing:
-            replays = await self._known()
-            found = next((one for one in replays.kept if one.number == number), None)
-            if found is not None and found.state == "running":
-                found = msgspec.structs.replace(found, state="stopped", ended_at=self._clock.wall())
-                await self._write(Change(), replays.moved(found))
+            before = await self._known()
+            replays, found = before.ended(number, self._clock.wall())
+            if replays is not before:
+                await self._write(Change(), replays)
         return found
 
     async def known(self) -> Replays:

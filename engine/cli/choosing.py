@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from engine.cli.common import warn
 from engine.errors import HeadraceError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 States = Literal["retrying", "archived", "blocked", "discarded"]
 Stages = Literal["", "contract", "function", "mapping", "send"]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative="", show_default=False, help="Do not ask.")]
+Limit = Annotated[int, Parameter(validator=Number(gte=1), help="At most so many, the newest first.")]
 DryRun = Annotated[bool, Parameter(negative="", show_default=False, help="Only count.")]
 
 
@@ -85,12 +87,18 @@ def moment(option: str, text: str, now: float) -> float:
         raise HeadraceError(f"{option}: {error}") from None
 
 
-def agreed(question: str, *, yes: bool) -> bool:
-    """Return whether to go on; without a terminal to ask on, only if *yes* says so."""
+def agreed(question: str, *, yes: bool, else_: str = ", or --dry-run to count only") -> bool:
+    """Return whether to go on; without a terminal to ask on, only if *yes* says so.
+
+    Args:
+        question: what to ask.
+        yes: whether it is agreed already.
+        else_: what may be said instead of ``--yes``.
+    """
     if yes:
         return True
     if not sys.stdin.isatty():
-        warn(f"{question}\n    nobody is here to ask: say --yes to do it, or --dry-run to count only")
+        warn(f"{question}\n    nobody is here to ask: say --yes to do it{else_}")
         return False
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()

@@ -56,7 +56,7 @@ def put(app: App, house: House) -> None:
         if bool(user_id) == bool(anonymous_id):
             raise HeadraceError("whose? name one: --user-id or --anonymous-id")
         begun = Erasure(kind="userId" if user_id else "anonymousId", value=user_id or anonymous_id)
-        if not agreed(f"erase everything of {begun.kind} {begun.value!r}, for good?", yes=yes):
+        if not agreed(f"erase everything of {begun.kind} {begun.value!r}, for good?", yes=yes, else_=""):
             return USAGE
         with bar("erasing") as moved:
             done = changed(

@@ -11,7 +11,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from engine.cli.asking import ask
-from engine.cli.choosing import ALL, DryRun, Filters, Yes, agreed
+from engine.cli.choosing import ALL, DryRun, Filters, Limit, Yes, agreed
 from engine.cli.common import (
     DEFAULT,
     AsJson,
@@ -65,7 +65,7 @@ def _put_list(errors: App) -> None:
     def list_(
         *,
         filters: Filters = ALL,
-        limit: Annotated[int, Parameter(help="At most so many, the newest first.")] = 100,
+        limit: Limit = 100,
         after: Annotated[str, Parameter(show_default=False, help="Go on after this id: the next page.")] = "",
         config: ConfigFile = DEFAULT,
         json: AsJson = False,

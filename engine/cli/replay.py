@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,20 @@ from cyclopts import App, Parameter
 from engine.cli.asking import ask
 from engine.cli.choosing import DryRun, Parts, Yes, agreed, moment
 from engine.cli.choosing import Stages as Stages  # noqa: PLC0414 - inherited options are resolved by this page's names
-from engine.cli.common import DEFAULT, AsJson, ConfigFile, columns, counted, iso, read_plan, say, say_json
+from engine.cli.common import (
+    DEFAULT,
+    AsJson,
+    ConfigFile,
+    columns,
+    counted,
+    data_folder,
+    iso,
+    read_places,
+    read_plan,
+    say,
+    say_json,
+    warn,
+)
 from engine.cli.owning import changed
 from engine.cli.progress import bar
 from engine.cli.send import rate_of
@@ -175,24 +189,42 @@ def _put_stop(replay: App) -> None:
             number: Of the replay.
             config: The configuration file.
         """
-        say(_line(ask(config, "POST", f"/replays/{number}/stop", Replay)))
+        online = partial(ask, config, "POST", f"/replays/{number}/stop", Replay)
+        say(_line(changed(config, online, partial(_end, number))))
         return 0
+
+
+async def _end(number: int, store: Store) -> Replay:
+    """End a replay that would go on at the next start.
+
+    Raises:
+        HeadraceError: there is none of that number.
+    """
+    from engine.store.base import Change  # noqa: PLC0415 - with the store
+    from engine.store.replays import fact_of, read_replays  # noqa: PLC0415 - likewise
+
+    replays, found = (await read_replays(store)).ended(number, time.time())
+    if found is None:
+        raise HeadraceError(f"there is no replay {number}\n    headrace replay list shows those that are remembered")
+    await store.commit(Change(facts=fact_of(replays)))
+    return found
 
 
 def _replayed(config: Path, house: House, wish: Wish, manner: Manner) -> int:
     """Count, ask, begin, and wait if that is wanted."""
     found = _counted(config, house, wish)
+    missing = _unmeant(config, wish)
     if manner.dry_run and manner.json:
         say_json(found)
-        return 0
+        return missing
     for line in _table(found.became):
         say(line)
     sent = sum(one.sent for one in found.became.values())
     if manner.dry_run or not _anything(found):
-        return 0
+        return missing
     if not manner.yes and not any(one.sent or one.filtered for one in found.became.values()):
         say("nothing would be sent: all of it fails again; headrace errors list says why, mend that first")
-        return 0
+        return missing
     if not agreed(f"replay {counted(sent, 'delivery') if sent == 1 else f'{sent:,} deliveries'}?", yes=manner.yes):
         return USAGE
     begun = changed(
@@ -206,7 +238,27 @@ def _replayed(config: Path, house: House, wish: Wish, manner: Manner) -> int:
         say_json(begun)
     else:
         say(_line(begun))
-    return 0
+    return missing
+
+
+def _unmeant(config: Path, wish: Wish) -> int:
+    """Say which of the ids that were named are no entries, or not in the states that are meant; return 1 if any."""
+    from engine.store.base import Selection  # noqa: PLC0415 - with the store
+    from engine.store.opening import open_reader  # noqa: PLC0415 - likewise
+
+    places = read_places(config)
+    if not wish.ids or places.config.store.kind == "memory":  # which nobody else can read
+        return 0
+    with open_reader(data_folder(places)) as reader:
+        kept = {one.id: one.state for one in reader.list(Selection(ids=wish.ids, limit=len(wish.ids)))}
+    unmeant = [one for one in wish.ids if kept.get(one) not in wish.states]
+    for one in unmeant:
+        if one not in kept:
+            warn(f"there is no entry {one}\n    headrace errors list shows those that are kept")
+        else:
+            meant = ", ".join(wish.states)
+            warn(f"entry {one} is {kept[one]}, and only {meant} are replayed\n    --state names others")
+    return int(bool(unmeant))
 
 
 def _anything(found: Replay) -> bool:
@@ -233,7 +285,7 @@ async def _swept(store: Store, config: Path, house: House, replay: Replay) -> Re
     sweep = await _sweep(store, config, house, replay.wish)
     while not replay.place.over:
         replay = (await sweep.step(replay, AT_ONCE)).replay
-    return replay
+    return msgspec.structs.replace(replay, state="done")
 
 
 async def _offline(store: Store, config: Path, house: House, wish: Wish) -> Replay:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from engine.cli.choosing import Limit
 from engine.cli.common import DEFAULT, AsJson, ConfigFile, counted, data_folder, iso, read_plan, say, say_json
 from engine.errors import HeadraceError
 
@@ -33,7 +34,7 @@ def put(app: App, house: House) -> None:
         *,
         user: Annotated[str, Parameter(show_default=False, help="List the last events of this userId.")] = "",
         anonymous: Annotated[str, Parameter(show_default=False, help="Likewise, of this anonymousId.")] = "",
-        limit: Annotated[int, Parameter(help="With --user: events at most, the newest first.")] = 20,
+        limit: Limit = 20,
         config: ConfigFile = DEFAULT,
         json: AsJson = False,
     ) -> int:
@@ -45,7 +46,7 @@ def put(app: App, house: House) -> None:
             message_id: An event's messageId.
             user: List the last events of this userId.
             anonymous: Likewise, of this anonymousId.
-            limit: Events at most.
+            limit: With --user: events at most.
             config: The configuration file.
             json: Print JSON, for machines.
         """

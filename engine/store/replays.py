@@ -198,6 +198,14 @@ class Replays(msgspec.Struct, frozen=True, kw_only=True):
         replay = Replay(number=self.last + 1, wish=wish, at=now)
         return msgspec.structs.replace(self, last=replay.number, kept=(*self.kept, replay))
 
+    def ended(self, number: int, now: float) -> tuple[Replays, Replay | None]:
+        """Return these with a replay stopped where it stands, and that; None if there is none of that number."""
+        found = next((one for one in self.kept if one.number == number), None)
+        if found is None or found.state != "running":
+            return self, found
+        found = msgspec.structs.replace(found, state="stopped", ended_at=now)
+        return self.moved(found), found
+
     def moved(self, replay: Replay) -> Replays:
         """Return these with *replay* as it is now; the oldest that ended are forgotten."""
         kept = [replay if one.number == replay.number else one for one in self.kept]
