@@ -45,7 +45,9 @@ class Reader:
         self._plugin = plugin
         self._intake = intake
         self._store: Store = intake.store
-        self._key = f"file:{door.plan.name}:{path.name}"
+        # As it is written: two folders may each have a file of that name.
+        self._named: str = getattr(door.plan.doorway.settings, "path", path.name)
+        self._key = f"file:{door.plan.name}:{self._named}"
         self._stopping = trio.CancelScope()
 
     async def run(self) -> None:
@@ -58,13 +60,11 @@ class Reader:
             place = await self._remembered()
             while True:
                 lines = await trio.to_thread.run_sync(_lines, self._path, place.offset)
-                if lines is None:
+                if lines is None or not self._door.plan.enabled:  # what is refused would never be read again
                     await self._intake.clock.sleep(LOOK)
                     continue
                 began, found = lines
-                items = [
-                    self._plugin.item(line.strip(), self._path.name, began + at) for at, line in found if line.strip()
-                ]
+                items = [self._plugin.item(line.strip(), self._named, began + at) for at, line in found if line.strip()]
                 await self._submit(Frame(items=tuple(items)))
                 place = Place(offset=began + found[-1][0] + len(found[-1][1]))
                 await self._remember(place)

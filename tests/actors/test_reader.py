@@ -10,11 +10,12 @@ import trio
 from actors.reader import Reader
 from actors.receiver.doors import Door
 from actors.receiver.intake import Intake
+from engine.plan import Doorway
 from engine.runtime.beside import Beside
 from engine.store.base import Store
 from engine.store.memory import MemoryStore
 from engine.store.room import Room
-from plugins.sources.file import File
+from plugins.sources.file import File, FileSettings
 from tests.support.doors import door, intake, offered, track
 
 
@@ -84,6 +85,31 @@ async def test_after_a_restart_it_goes_on_where_it_was(tmp_path: Path) -> None:
         await until(second, 1)
 
     assert ids(second) == ["m2"]
+
+
+async def test_a_source_that_is_disabled_reads_nothing_until_it_is_enabled(tmp_path: Path) -> None:
+    path, store, off, on = tmp_path / "events.ndjson", memory(), door(enabled=False), door()
+    append(path, track(1))
+    async with reading(path, off, intake(store, off)):
+        await trio.sleep(0.05)
+    async with reading(path, on, intake(store, on)):
+        await until(on, 1)
+
+    assert (off.counts.read, ids(on)) == (0, ["m1"])
+
+
+async def test_a_file_of_the_same_name_in_another_folder_is_another_one(tmp_path: Path) -> None:
+    store, seen = memory(), []
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        named = f"{folder}/events.ndjson"
+        shop = door(doorway=Doorway(kind=File, settings=FileSettings(path=named)))
+        append(tmp_path / named, {"type": "page", "userId": "u1"}, {"type": "page", "userId": "u1", "name": folder})
+        async with reading(tmp_path / named, shop, intake(store, shop)):
+            await until(shop, 2)
+        seen += ids(shop)
+
+    assert len(set(seen)) == 4
 
 
 async def test_a_file_that_comes_later_or_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
