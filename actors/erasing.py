@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.messages import Delivery, Logged, Settled, Stage, State, Trouble, trouble_id
+from engine.plan import SourcePlan
 from engine.plan.erasing import forget
 from engine.store.erasing import Erasure
 from engine.store.seen import key_of
@@ -35,8 +36,11 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
             offers.forget()
         taken += await _take_out(tree, positions)
 
+    async def judge(source: str, position: int) -> SourcePlan | None:
+        return tree.eras[source].at(position) if source in tree.eras else None
+
     async with tree.replayer.still:
-        step = await forget(erasure, tree.store, tree.plan, tree.clock.wall(), out)
+        step = await forget(erasure, tree.store, judge, tree.clock.wall(), out)
     if positions:
         taken += await _take_out(tree, positions)  # what was due, and claimed, before its row went
     remembered = step.erasure.remembered + _forget(tree, positions, step.events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -17,8 +17,10 @@ from engine.errors import HeadraceError
 from engine.store.erasing import Erasure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.cli import House
-    from engine.plan import Plan
+    from engine.plan import Plan, SourcePlan
     from engine.store.base import Store
 
 LONG = 120.0
@@ -82,10 +84,21 @@ def _online(config: Path, erasure: Erasure, moved: Moved) -> Erasure:
 
 
 async def _offline(store: Store, plan: Plan, erasure: Erasure, moved: Moved) -> Erasure:
-    from engine.plan.erasing import forget  # noqa: PLC0415 - only where no engine runs
+    import trio  # noqa: PLC0415 - only where no engine runs
+
+    from engine.plan.erasing import forget  # noqa: PLC0415 - likewise
+    from engine.plan.then import Then  # noqa: PLC0415 - likewise
+
+    async def aside(call: Callable[[], Any]) -> Any:
+        return await trio.to_thread.run_sync(call)
+
+    then = Then(store, plan, plan.registry, aside)
+
+    async def judge(source: str, position: int) -> SourcePlan | None:
+        return await then.source(source, position) or plan.sources.get(source)
 
     while erasure.state != "done":
-        erasure = (await forget(erasure, store, plan, time.time())).erasure
+        erasure = (await forget(erasure, store, judge, time.time())).erasure
         moved(erasure.done, erasure.all)
     return erasure
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 import msgspec
 
 from engine.messages import Logged, Trouble
-from engine.plan.compile import Plan
+from engine.plan.sources import SourcePlan
 from engine.store import looking
 from engine.store.base import Store
 from engine.store.erasing import Erasure, Tomb
@@ -34,6 +34,8 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Logged] = ()
 
 
+Judge = Callable[[str, int], Awaitable[SourcePlan | None]]
+"""Returns a source as it judged the event at a position, or None if it is gone."""
 Out = Callable[[Collection[int]], Awaitable[None]]
 """Takes out of memory what waits there to be sent, by the positions of its events."""
 
@@ -42,13 +44,13 @@ async def nothing_waits(_positions: Collection[int]) -> None:
     """Take nothing out: no engine runs."""
 
 
-async def forget(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out = nothing_waits) -> Forgotten:
+async def forget(erasure: Erasure, store: Store, judge: Judge, now: float, out: Out = nothing_waits) -> Forgotten:
     """Make the next step of *erasure*.
 
     Args:
         erasure: as the last step left it.
         store: erased from.
-        plan: tells which events their contract had stopped, so that the books go on.
+        judge: tells which events their contract had stopped, so that the books go on.
         now: epoch seconds.
         out: called when events are gone from the log and before their ledger rows go: the end of a row lets go what
             waits behind it.
@@ -57,7 +59,7 @@ async def forget(erasure: Erasure, store: Store, plan: Plan, now: float, out: Ou
         rows = await store.history.newest()
         erasure = msgspec.structs.replace(erasure, last=store.last, below=store.last + 1, rows=rows)
     if erasure.state == "log" and erasure.below > 1:
-        return await _log(erasure, store, plan, now, out)
+        return await _log(erasure, store, judge, now, out)
     if erasure.state == "log":
         return Forgotten(erasure=msgspec.structs.replace(erasure, state="ledger"))
     if erasure.state == "ledger":
@@ -75,7 +77,7 @@ async def forget(erasure: Erasure, store: Store, plan: Plan, now: float, out: Ou
     )
 
 
-async def _log(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out) -> Forgotten:
+async def _log(erasure: Erasure, store: Store, judge: Judge, now: float, out: Out) -> Forgotten:
     """Erase a stretch of the log, with everything that is kept of its positions."""
     events, below = await store.history.of_user(erasure.who, erasure.below, LOOKED)
     # Waits until all of it is durable; whoever asks says where it began, and may say anything.
@@ -83,7 +85,10 @@ async def _log(erasure: Erasure, store: Store, plan: Plan, now: float, out: Out)
     positions = [one.position for one in events]
     results = await store.results(positions) if positions else {}
     cursors = {cursor.source: cursor.position for cursor in await store.meta.cursors()}
-    tombs = [_tomb(one, plan, now, read=one.position <= cursors.get(one.source, 0)) for one in events]
+    tombs = [
+        _tomb(one, await judge(one.source, one.position), now, read=one.position <= cursors.get(one.source, 0))
+        for one in events
+    ]
     tombs = [msgspec.structs.replace(tomb, result=results.get(tomb.position)) for tomb in tombs]
     buried = 0
     for start in range(0, len(tombs), CHUNK):
@@ -131,9 +136,8 @@ async def _rows(store: Store, rows: Sequence[Trouble]) -> Counter[str]:
     return states
 
 
-def _tomb(logged: Logged, plan: Plan, now: float, *, read: bool) -> Tomb:
+def _tomb(logged: Logged, source: SourcePlan | None, now: float, *, read: bool) -> Tomb:
     """Return what stays of an event; *read*: whether its source has decided on it."""
-    source = plan.sources.get(logged.source)
     blocked = read and source is not None and isinstance(source.examine(logged, now), Trouble)
     return Tomb(
         position=logged.position, source=logged.source, received_at=logged.envelope.received_at, blocked=blocked

@@ -11,6 +11,7 @@ from engine.messages import State
 from engine.store.base import Selection
 from engine.store.erasing import Erasure
 from engine.store.replays import Wish
+from tests.actors.test_replay import CONTRACT
 from tests.support.grown import ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
 
 TWO = """
@@ -276,3 +277,21 @@ async def test_what_a_replay_has_just_read_is_not_brought_back(nursery, autojump
 
     assert await engine.store.ledger.list(Selection()) == []
     assert unbalanced(await engine.tree.operator.status()) == []
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_a_former_contract_said_of_an_erased_event_holds_for_a_sync_that_lags(
+    nursery, autojump_clock, before
+):
+    contract = CONTRACT.format(name="Other")
+    engine = await grow(nursery, (contract if before else "") + TWO, remember=True)
+    await engine.tree.operator.pause("syncs", "orders")
+    for _ in range(5):
+        await let_in(engine, "u1", "u2")
+        await trio.sleep(1)
+    await engine.reload(("" if before else contract) + TWO)
+
+    await erased(engine)
+    await engine.tree.operator.resume("syncs", "orders")
+
+    assert unbalanced(await engine.settled()) == []
