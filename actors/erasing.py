@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from engine.messages import Delivery, Logged, Settled, Stage, State, Trouble, trouble_id
 from engine.plan import SourcePlan
@@ -16,6 +17,11 @@ from engine.store.tally import Work, work_delivery
 
 if TYPE_CHECKING:
     from actors.tree import Tree
+
+PATIENCE = 10.0
+"""Seconds that functions may still take for an event that is erased; one that does not answer keeps it longer."""
+LOOK = 0.02
+"""Seconds between looks whether they have."""
 
 
 async def erase(tree: Tree, erasure: Erasure) -> Erasure:
@@ -32,6 +38,7 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
         positions.update(found)
         for spans in tree.spans.values():
             spans.forget()
+        await _judged(tree, positions)
         for offers in tree.offers.values():
             offers.forget()
         taken += await _take_out(tree, positions)
@@ -49,6 +56,18 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
         _forget_windows(tree, after.value)
         after = msgspec.structs.replace(after, in_flight=await _in_flight(tree))
     return after
+
+
+async def _judged(tree: Tree, positions: Collection[int]) -> None:
+    """Wait until the validators are through with these events, if they have them in hand: for their functions."""
+    with trio.move_on_after(PATIENCE):
+        while any(
+            one.position in positions and one.position > tree.judged[name].position
+            for name, spans in tree.spans.items()
+            for held in spans.held
+            for one in held.events
+        ):
+            await tree.clock.sleep(LOOK)
 
 
 async def _take_out(tree: Tree, positions: Collection[int]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
-from engine.messages import Logged, Trouble
+from engine.messages import Logged, Result, Trouble
 from engine.plan.sources import SourcePlan
 from engine.store import looking
 from engine.store.base import Store
@@ -95,6 +95,7 @@ async def _log(erasure: Erasure, store: Store, judge: Judge, now: float, out: Ou
         buried += await store.eraser.bury(tombs[start : start + CHUNK])
     if positions:
         await out(positions)
+    results |= await _late(store, tombs)
     rows = await store.history.troubles(positions) if positions else []
     states = await _rows(store, rows)
     violations = (await store.eraser.erase_rest(erasure.who, positions))["violations"] if positions else 0
@@ -107,6 +108,16 @@ async def _log(erasure: Erasure, store: Store, judge: Judge, now: float, out: Ou
         violations=erasure.violations + violations,
     )
     return Forgotten(erasure=after, events=events)
+
+
+async def _late(store: Store, tombs: Sequence[Tomb]) -> dict[int, Result]:
+    """Bury, and return, what functions made of events while they were buried."""
+    found = await store.results([tomb.position for tomb in tombs if tomb.result is None]) if tombs else {}
+    late = {position: result for position, result in found.items() if result.events}
+    if late:
+        buried = (msgspec.structs.replace(tomb, result=late[tomb.position]) for tomb in tombs if tomb.position in late)
+        await store.eraser.bury(tuple(buried))
+    return late
 
 
 async def _ledger(erasure: Erasure, store: Store, out: Out) -> Forgotten:

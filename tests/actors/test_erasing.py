@@ -295,3 +295,28 @@ async def test_what_a_former_contract_said_of_an_erased_event_holds_for_a_sync_t
     await engine.tree.operator.resume("syncs", "orders")
 
     assert unbalanced(await engine.settled()) == []
+
+
+async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_clock, tmp_path):
+    (tmp_path / "f.py").write_text("def transform_events(events):\n    return events\n")
+    text = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n' + TWO
+    engine = await grow(nursery, text, folder=tmp_path)
+    runner = engine.tree.runners["shop"]
+    run = runner.run
+
+    async def slowly(batch):
+        await trio.sleep(2)
+        return await run(batch)
+
+    runner.run = slowly
+    await let_in(engine, "u1", "u2")
+    await trio.sleep(1)
+
+    report = await erased(engine)
+
+    assert (report.events, report.results) == (1, 1)
+    made = await engine.store.results([1, 2])
+    assert [b"u1" in raw for result in made.values() for raw in result.events] == [False, False]
+    status = await engine.settled()
+    assert users(engine)[-1] == "u2"
+    assert unbalanced(status) == []
