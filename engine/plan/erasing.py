@@ -98,7 +98,7 @@ async def _log(erasure: Erasure, store: Store, judge: Judge, now: float, out: Ou
     results |= await _late(store, tombs)
     rows = await store.history.troubles(positions) if positions else []
     states = await _rows(store, rows)
-    violations = (await store.eraser.erase_rest(erasure.who, positions))["violations"] if positions else 0
+    violations = (await store.eraser.erase_rest(None, positions))["violations"] if positions else 0
     after = msgspec.structs.replace(
         erasure,
         below=below,

@@ -55,8 +55,11 @@ class Eraser(Protocol):
     async def erase_rows(self, ids: Sequence[str]) -> list[Trouble]:
         """Delete ledger rows; return them. One that waited or was archived counts as ``erased`` from now on."""
 
-    async def erase_rest(self, who: Who, positions: Sequence[int]) -> dict[str, int]:
-        """Delete what broke contracts at these positions or is of that user, and windows by that key; return counts."""
+    async def erase_rest(self, who: Who | None, positions: Sequence[int]) -> dict[str, int]:
+        """Delete what broke contracts at these positions; return counts.
+
+        Of that user, if one is named, also what broke contracts elsewhere, and windows by that key: a scan.
+        """
 
     async def scrub(self) -> bool:
         """Overwrite what was deleted, now or before; return whether all copies of it are gone from the files."""

@@ -42,12 +42,14 @@ class MemoryEraser:
         self._contents.write(books.erased(found))
         return found
 
-    async def erase_rest(self, who: Who, positions: Sequence[int]) -> dict[str, int]:
+    async def erase_rest(self, who: Who | None, positions: Sequence[int]) -> dict[str, int]:
         """Delete what broke contracts, and windows."""
         await trio.lowlevel.checkpoint()
         wanted = set(positions)
-        violations = self._violated.drop(lambda one: one.position in wanted or looking.is_of(one.event, who))
-        windows = [key for key in self._contents.windows if key[1] == who[1]]
+        violations = self._violated.drop(
+            lambda one: one.position in wanted or (who is not None and looking.is_of(one.event, who))
+        )
+        windows = [key for key in self._contents.windows if who is not None and key[1] == who[1]]
         self._contents.windows = {key: one for key, one in self._contents.windows.items() if key not in windows}
         return {"violations": violations, "windows": len(windows)}
 

@@ -31,18 +31,21 @@ class Room:
         self._stuck = False
         self.archived = 0
         """Bytes of the archive, as of the last trim: it has limits of its own, and is no part of `size`."""
+        self.zeros = 0
+        """Bytes by which free pages are being overwritten: in use for a while, and nobody's."""
         self._usage = Usage(used=0, free=0)
 
     @property
     def usage(self) -> Usage:
         """How full it was at the last look; looks again at the disk if it was full, or no one would notice new room."""
         if self._usage.full:
-            self.look(self._usage.used)
+            self.look(self._usage.used + self.zeros)
         return self._usage
 
     def look(self, used: int) -> None:
         """Look again, with *used* bytes in use."""
         free = self._free()
+        used = max(used - self.zeros, 0)
         self._stuck = self._stuck and used - self.archived > self._size > 0
         self._usage = Usage(used=used, free=free, full=self._why(used, free), pinned=self._stuck)
 
@@ -53,7 +56,7 @@ class Room:
         is the end of the engine.
         """
         if self._usage.full or self._free() <= self._reserve:
-            self.look(self._usage.used)
+            self.look(self._usage.used + self.zeros)
         return self._usage.full
 
     def over(self, retention: Retention) -> bool:

@@ -13,12 +13,15 @@ from engine.messages import Trouble
 from engine.store import books, looking
 from engine.store.erasing import Tomb
 from engine.store.looking import Who
+from engine.store.room import Room
 from engine.store.sqlite import codec, connect, queries, writing
 from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
+LOOKED = 2000
+"""Broken contracts that are looked at together."""
 PAGES = 128
 """Free pages that one transaction overwrites: 1 MiB."""
 TRIES = 100
@@ -30,9 +33,12 @@ NAP = 0.05
 class SqliteEraser:
     """The role of that name."""
 
-    def __init__(self, readers: Readers, writer: Writer, follow: Callable[[books.Effect | None], None]) -> None:
+    def __init__(
+        self, readers: Readers, writer: Writer, follow: Callable[[books.Effect | None], None], room: Room
+    ) -> None:
         self._readers = readers
         self._writer = writer
+        self._room = room
         self._follow = follow
         self._scrubbing = trio.Lock()
 
@@ -54,17 +60,34 @@ class SqliteEraser:
         await self._writer.perform(_thoroughly(run), self._follow)
         return gone
 
-    async def erase_rest(self, who: Who, positions: Sequence[int]) -> dict[str, int]:
+    async def erase_rest(self, who: Who | None, positions: Sequence[int]) -> dict[str, int]:
         """Delete what broke contracts, and windows."""
-        return await self._writer.perform(_thoroughly(partial(rest, who=who, positions=positions)))
+        sql = "DELETE FROM violations WHERE position IN (SELECT value FROM json_each(?))"
+        many = await self._delete(sql, codec.json_list(positions)) if positions else 0
+        if who is None:
+            return {"violations": many, "windows": 0}
+        last = 0
+        while (page := await self._readers.ask(partial(violations_of, who=who, after=last)))[1]:
+            gone, last = page
+            if gone:
+                sql = "DELETE FROM violations WHERE rowid IN (SELECT value FROM json_each(?))"
+                many += await self._delete(sql, codec.json_list(gone))
+        return {"violations": many, "windows": await self._delete("DELETE FROM windows WHERE key = ?", who[1])}
+
+    async def _delete(self, sql: str, value: str) -> int:
+        """Delete rows; return how many."""
+        return await self._writer.perform(_thoroughly(lambda connection: connection.execute(sql, (value,)).rowcount))
 
     async def scrub(self) -> bool:
         """Overwrite free pages, and empty the write-ahead log."""
         async with self._scrubbing:
             await self._writer.perform(_begin)
-            while await self._writer.perform(_overwrite):
-                pass
-            await self._writer.perform(drop_zeros)
+            try:
+                while await self._writer.perform(partial(_overwrite, room=self._room)):
+                    pass
+                await self._writer.perform(partial(_end, room=self._room))
+            finally:
+                self._room.zeros = 0
         for _ in range(TRIES):
             if await self._writer.perform(_emptied):
                 return True
@@ -97,20 +120,15 @@ def bury(connection: sqlite3.Connection, tombs: Sequence[Tomb]) -> int:
     return many
 
 
-def rest(connection: sqlite3.Connection, who: Who, positions: Sequence[int]) -> dict[str, int]:
-    """Delete what broke contracts at these positions or is of that user, and windows by that key."""
-    wanted = set(positions)
-    found = connection.execute("SELECT rowid, position, body FROM violations").fetchall()
-    gone = [
-        rowid
-        for rowid, position, body in found
-        if position in wanted or looking.is_of(codec.violated_of(body).event, who)
-    ]
-    connection.execute(
-        "DELETE FROM violations WHERE rowid IN (SELECT value FROM json_each(?))", (codec.json_list(gone),)
-    )
-    windows = connection.execute("DELETE FROM windows WHERE key = ?", (who[1],)).rowcount
-    return {"violations": len(gone), "windows": windows}
+def violations_of(connection: sqlite3.Connection, who: Who, after: int) -> tuple[list[int], int]:
+    """Return which of the next broken contracts are of that user, and the last that was looked at; 0 at the end."""
+    sql = "SELECT rowid, body FROM violations WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    last, gone = 0, list[int]()
+    for rowid, body in connection.execute(sql, (after, LOOKED)):
+        last = rowid
+        if looking.is_of(codec.violated_of(body).event, who):
+            gone.append(rowid)
+    return gone, last
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -124,13 +142,19 @@ def drop_zeros(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE IF EXISTS scrub")
 
 
-def _overwrite(connection: sqlite3.Connection) -> bool:
-    """Fill some free pages with zeros; return whether others are left."""
+def _end(connection: sqlite3.Connection, room: Room) -> None:
+    drop_zeros(connection)
+    room.zeros = 0
+
+
+def _overwrite(connection: sqlite3.Connection, room: Room) -> bool:
+    """Fill some free pages with zeros, which take no room from anybody; return whether there were any."""
     free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
     size: int = connection.execute("PRAGMA page_size").fetchone()[0]
     if not free:
         return False
     connection.execute("INSERT INTO scrub VALUES (zeroblob(?))", (min(free, PAGES) * (size - 4),))
+    room.zeros += min(free, PAGES) * size
     return True
 
 

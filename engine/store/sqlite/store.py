@@ -61,7 +61,7 @@ class SqliteStore:
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
         self.violations: Violations = SqliteViolations(self._readers)
         self.history: History = SqliteHistory(self._readers, self._writer)
-        self.eraser: Eraser = SqliteEraser(self._readers, self._writer, self._follow)
+        self.eraser: Eraser = SqliteEraser(self._readers, self._writer, self._follow, room)
         self._closing = False
 
     def _committed(self) -> None:

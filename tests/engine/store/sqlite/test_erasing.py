@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 
 import trio
 
+from engine.store.base import Change, Cursor, Retention
 from engine.store.opening import open_store
+from tests.support.stores import NOW, Disk, OpenedStore, event
 
 
 async def test_two_who_erase_at_the_same_time_overwrite_one_after_the_other(tmp_path):
@@ -30,4 +33,27 @@ async def test_what_an_engine_that_was_killed_overwrote_is_free_again_at_the_nex
 
     assert store.usage().used < 1_000_000
     assert await store.eraser.scrub()
+    await store.aclose()
+
+
+async def test_what_is_overwritten_takes_no_room_from_events(tmp_path):
+    made = OpenedStore(partial(open_store, "sqlite", tmp_path), Disk())
+    store = await made.open()
+    await made.append(*[event(at, raw=b"x" * 100_000) for at in range(1, 200)])
+    await store.commit(Change(cursors=(Cursor(source="shop", position=199),)))
+    while await store.trim(Retention(size=1_000_000), NOW):
+        pass
+    used: list[int] = []
+
+    async def look() -> None:
+        while True:
+            used.append(store.usage().used)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        assert await store.eraser.scrub()
+        nursery.cancel_scope.cancel()
+
+    assert max(used) < 2_500_000
     await store.aclose()
