@@ -76,16 +76,14 @@ def put(app: App, house: House) -> None:
             last: At most so many of each source.
             json: Print one JSON object for each delivery that is not the same, then one for all.
         """
-        from engine.plan.diff import compare, with_pending  # noqa: PLC0415 - only where it is needed
-        from engine.plan.planned import Planned, summed  # noqa: PLC0415
+        from engine.plan.planned import Planned, summed  # noqa: PLC0415 - only where it is needed
         from engine.store.opening import open_reader  # noqa: PLC0415
 
         now = time.time()
         new, _ = read_plan(config, house, secrets=False)
         with open_reader(data_folder(new.loaded)) as reader:
             old = read_plan(against, house, secrets=False)[0] if against else _recorded(reader, new, house)
-            diff = compare(old, new)
-            diff = msgspec.structs.replace(diff, edits=tuple(with_pending(diff.edits, _pending(reader))))
+            diff = _diff(old, new, reader)
             recent = {
                 source: reader.recent(source, moment("--since", since, now), last)
                 for source in dict.fromkeys([*old.sources, *new.sources])
@@ -101,12 +99,15 @@ def put(app: App, house: House) -> None:
         return int(bool(other))
 
 
-def _pending(reader: Reader) -> Counter[str]:
-    """Return by sync how many deliveries have no fate yet."""
+def _diff(old: Plan, new: Plan, reader: Reader) -> Diff:
+    """Return what *new* changes in *old*, with how many deliveries of each sync have no fate yet."""
+    from engine.plan.diff import compare, with_pending  # noqa: PLC0415 - only where it is needed
+
     pending = Counter({name: one.count for name, one in reader.waiting().items()})
     for page in reader.progress():
         pending[page.sync] += len(page.open)
-    return pending
+    diff = compare(old, new)
+    return msgspec.structs.replace(diff, edits=tuple(with_pending(diff.edits, pending)))
 
 
 def _compared(planned: Planned, recent: dict[str, Sequence[Logged]]) -> list[Found]:
