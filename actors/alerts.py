@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from ssl import SSLContext
 
 import httpx
@@ -11,6 +12,7 @@ import structlog
 import trio
 
 from engine.config.outward import Alerts as Settings
+from engine.errors import StoreFull
 from engine.observe.alerts import Alert, Growth, Moment, Thresholds, Told, after, ailments, changes
 from engine.observe.status import Status
 from engine.runtime.bell import Bell
@@ -121,8 +123,10 @@ class Alerts:
         return msgspec.json.decode(stored[0], type=dict[str, Told]) if stored else {}
 
     async def _keep(self) -> None:
+        """Remember what was told; on a disk that is full to the last byte, which is worth telling, until we end."""
         stored = await self.meta.get(TOLD)
-        await self.meta.put(TOLD, msgspec.json.encode(self._told), stored[1] if stored else 0)
+        with suppress(StoreFull):
+            await self.meta.put(TOLD, msgspec.json.encode(self._told), stored[1] if stored else 0)
 
 
 def _thresholds(settings: Settings) -> Thresholds:

@@ -12,6 +12,7 @@ import trio
 
 from actors.alerts import Alerts
 from engine.config.outward import Alerts as Settings
+from engine.errors import StoreFull
 from engine.observe.alerts import GRACE
 from engine.observe.status import DestinationStatus, Status, SyncStatus
 from engine.plugin import Secret
@@ -103,6 +104,38 @@ async def ops(nursery) -> Ops:
 @pytest.fixture
 async def store() -> Store:
     return await open_store("memory", Path())
+
+
+class Full:
+    """The facts of a store on a disk that is full to the last byte."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def get(self, _key: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def put(self, _key: str, _value: bytes, _revision: int) -> bool:
+        self.asked += 1
+        raise StoreFull("there is no room left on the disk")
+
+
+async def test_on_a_full_disk_a_change_is_told_once_all_the_same(nursery, ops, store, monkeypatch):
+    told, full = Told(ops, store), Full()
+    monkeypatch.setattr(told.alerts, "meta", full)
+    told.crm = {"state": "open", "reason": "x"}
+    nursery.start_soon(told.alerts.run)
+    first = await ops.told()
+    await told.looked(told.used + 3)
+    told.crm = {}
+    told.clock.ahead = GRACE
+    last = await ops.told()
+
+    assert [(one["state"], one["alert"]) for one in (first, last)] == [
+        ("raised", "destination_down"),
+        ("recovered", "destination_down"),
+    ]
+    assert full.asked
 
 
 async def test_a_change_and_its_end_are_told_once(nursery, ops, store):
