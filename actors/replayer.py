@@ -85,7 +85,7 @@ class Replayer:
         what went meanwhile."""
         self._stopping = False
         self._replays: Replays | None = None
-        self._runners: dict[str, Runner] = {}
+        self._runners: dict[str, tuple[SourcePlan, Runner]] = {}
         self._sweep: tuple[Plan, Sweep] | None = None
         self._held = ""
 
@@ -150,9 +150,11 @@ class Replayer:
         until = self._clock.monotonic() + BUDGET
         while not replay.place.over and self._clock.monotonic() < until:
             replay = (await sweep.step(replay, COUNTED)).replay
-        if replay.place.over:
-            return msgspec.structs.replace(replay, state="done")
-        return replay
+        if not replay.place.over:
+            return replay
+        if not (await self._known()).running:
+            self._let_go()
+        return msgspec.structs.replace(replay, state="done")
 
     async def _advance(self, replay: Replay) -> None:
         """Make one step, and wait as long as its rate says."""
@@ -236,13 +238,16 @@ class Replayer:
 
     async def _run(self, source: SourcePlan, batch: Good) -> list[Result]:
         """Run a source's functions in processes of our own: the validator's are busy with what comes in."""
-        if source.name not in self._runners:
-            self._runners[source.name] = self._runner(source)
-        return await self._runners[source.name].once(batch)
+        held = self._runners.get(source.name)
+        if held is None or held[0] is not source:  # a reload may have brought another function
+            if held is not None:
+                held[1].kill()
+            held = self._runners[source.name] = (source, self._runner(source))
+        return await held[1].once(batch)
 
     def _let_go(self) -> None:
         """End the functions' processes, and forget what was compiled."""
-        for runner in self._runners.values():
+        for _, runner in self._runners.values():
             runner.kill()
         self._runners.clear()
         self._sweep = None

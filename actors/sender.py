@@ -164,7 +164,7 @@ class Sender:
         if delivery.permits is not None:
             return consent.heard(delivery.permits)
         found = await self.outlets.log.read(delivery.source, delivery.position - 1, delivery.position, 1)
-        if not found:
+        if not found or not found[0].raw:  # erased meanwhile
             return consent.UNKNOWN
         return consent.said(normalise(msgspec.json.decode(found[0].raw), found[0].envelope))
 

@@ -295,8 +295,7 @@ class Sweep:
         if today is None or asked.wish.plan == "current":
             return today
         then = await self._then.sync(name, position)
-        alike = then is None or (then.name, then.destination) == (today.name, today.destination)
-        return then if then is None or alike else readdressed(then, today)
+        return then if then is None or then is today else readdressed(then, today)
 
     def _takes(self, asked: Asked, event: Event) -> bool:
         return not asked.wish.filter or _compiled(asked.wish.filter).test(event.body)
@@ -306,9 +305,9 @@ _compiled = functools.lru_cache(maxsize=16)(compile_filter)
 
 
 def readdressed(then: SyncPlan, today: SyncPlan) -> SyncPlan:
-    """Return a sync of another day that goes where it goes today, by the name that it has today."""
+    """Return a sync of another day that goes where it goes today, by today's name, to who asks what is asked today."""
     other = copy.copy(then)
-    other.name, other.destination = today.name, today.destination
+    other.name, other.destination, other.demands = today.name, today.destination, today.demands
     return other
 
 

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from engine.store.base import Selection
-from tests.support.grown import ORDERS, Engine, always, grow, inturn, reopened, unbalanced
+from engine.store.replays import Wish
+from tests.support.grown import ORDERS, Engine, always, at_once, grow, inturn, reopened, unbalanced
 
 ASKING = ORDERS.replace(
     'type = "desk"', 'type = "desk"\nintegration = "Braze"\nconsent = ["advertising"]\nretry = { backoff = "1s..1s" }'
@@ -76,6 +77,28 @@ async def test_what_waits_to_be_tried_again_is_asked_as_the_destination_asks_tod
     )
     assert second.desk().positions == [2]
     assert (status.syncs[0].created, status.syncs[0].delivered, status.syncs[0].archived) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish(plan="stored"), Wish(fates=("delivered",)), None], ids=str)
+async def test_a_replay_and_a_retry_ask_what_the_destination_asks_today(nursery, autojump_clock, monkeypatch, wish):
+    monkeypatch.setattr("actors.replayer._aside", at_once)
+    first = await grow(nursery, PLAIN, remember=True)
+    first.desk().answer = always(200 if wish and "delivered" in wish.fates else 400)
+    await send(first, *SAYS)
+    await first.settled()
+    await first.stop()
+    engine = await grow(nursery, ASKING, reopened(first.store), remember=True)
+
+    if wish:
+        await engine.tree.operator.replay(wish)
+    else:
+        await engine.tree.operator.retry(Selection())
+    await trio.sleep(5)
+    status = await engine.settled()
+
+    assert engine.desk().positions == [1, 3, 5]
+    assert [one.position for one in await engine.archived()] == ([] if wish and "delivered" in wish.fates else [2, 4])
+    assert [line for line in unbalanced(status) if line.startswith(("sync", "deliveries"))] == []
 
 
 async def test_an_event_that_is_gone_is_given_to_nobody_who_asks(nursery, autojump_clock):
