@@ -187,9 +187,24 @@ async def _first(store: Store, wish: Wish) -> Progress:
     if wish.start == "earliest":
         high = 0
     elif not isinstance(wish.start, str):
-        later = await store.accepted(wish.start, high)
-        high = later[0].position - 1 if later else high
+        high = await _before(store, wish.source, wish.start)
     return Progress(sync=wish.sync, source=wish.source, high=high)
+
+
+async def _before(store: Store, source: str, moment: float) -> int:
+    """Return the last position of a source that was received before *moment*; the log's last if nothing came since.
+
+    Looks at a few events only: the time of receipt ascends with the position.
+    """
+    low, high = 0, store.last
+    while low < high:
+        middle = (low + high) // 2
+        found = await store.read(source, middle, high, 1)
+        if found and found[0].envelope.received_at < moment:
+            low = found[0].position
+        else:
+            high = middle
+    return low if await store.read(source, low, store.last, 1) else store.last
 
 
 async def _take_along(store: Store, was: str, name: str) -> None:

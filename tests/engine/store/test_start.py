@@ -41,6 +41,25 @@ async def test_where_a_new_sync_begins_is_durable_at_once(tmp_path, start, high)
     assert await store.meta.progress() == [Progress(sync="orders", source="shop", high=high)]
 
 
+@pytest.mark.parametrize(("start", "first"), [(0.0, 1), (500.0, 501), (500.5, 501), (998.0, 999), (999.0, 1000)])
+async def test_a_moment_is_found_among_many_events_by_looking_at_a_few(tmp_path, monkeypatch, start, first) -> None:
+    events = [("shop" if number % 2 else "app", float(number)) for number in range(1000)]
+    store = await opened(tmp_path, *events)
+    read, looks = store.read, list[int]()
+
+    async def looked(source: str, after: int, upto: int, limit: int) -> list[Logged]:
+        looks.append(limit)
+        return await read(source, after, upto, limit)
+
+    monkeypatch.setattr(store, "read", looked)
+    high = (await begun(store, wish(start=start))).progress["orders"].high
+    begins = await read("shop", high, store.last, 1)
+
+    assert begins[0].position == first + first % 2
+    assert len(looks) <= 12
+    assert set(looks) == {1}
+
+
 async def test_a_known_sync_goes_on_wherever_it_would_begin(tmp_path) -> None:
     store = await opened(tmp_path, ("shop", 100.0), ("shop", 200.0))
     known = Progress(sync="orders", source="shop", high=1, open=((1, "k"),))
