@@ -378,7 +378,7 @@ class Sender:
         behind = Behind(self.outlets.orderings)
         for work in left:
             if not behind.holds(work):
-                behind.learn(work, tally.sender_died(work))
+                behind.learn(work, tally.sender_died(work, self.port.downtime.within(counted_from(work, now), now)))
         left = behind.rest(left)
         behind.put_back()
         await self.outlets.places.reserve(len(left))

@@ -140,13 +140,19 @@ class Tally:
         error = "its sync was removed before it was sent\nreplay it with another sync, if it is still worth sending"
         self._archived(work, "sync_removed", error)
 
-    def sender_died(self, work: Work) -> Trouble:
-        """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key."""
+    def sender_died(self, work: Work, down: float) -> Trouble:
+        """Try a delivery again that a dead sender had in hand: it may have arrived, and has the same key.
+
+        Args:
+            work: what it had.
+            down: as in `Waits`.
+        """
         delivery = work_delivery(work)
         attempts = delivery.attempts + 1
         trouble = self._bare(work, reason="sender_died", error="the sender died while it had this in hand")
         due_at = self.now + self.policy.delay(attempts, self.roll())
-        trouble = msgspec.structs.replace(trouble, attempts=attempts, due_at=due_at)
+        excused = delivery.excused + down
+        trouble = msgspec.structs.replace(trouble, attempts=attempts, due_at=due_at, excused=excused)
         self._put(work, trouble)
         return trouble
 

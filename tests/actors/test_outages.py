@@ -17,6 +17,7 @@ from engine.messages import Delivery, State
 from engine.observe.status import Status
 from engine.plugin import Item
 from engine.store.base import Selection
+from tests.support.deaths import fail_once
 from tests.support.grown import ORDERS, Answer, always, each, grow, reopened, unbalanced
 
 HOUR = 3600.0
@@ -217,3 +218,22 @@ async def test_hours_in_which_it_was_not_to_be_had_do_not_count_after_a_restart(
     status = await second.settled(FIVE)
 
     assert (status.syncs[0].delivered, status.syncs[0].archived) == (OPENS, 0)
+
+
+async def test_hours_of_a_pause_do_not_count_though_the_sender_dies_behind_it(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS)
+    await engine.unwatched()
+    engine.desk().answer = always(500)
+    await engine.send(1)
+    await engine.desk().called(2)
+    await engine.tree.operator.pause("destinations", "crm")
+    await trio.sleep(FIVE)
+    fail_once(engine.tree.ports["crm"].downtime, "within")  # asked for when an attempt has failed
+    await engine.tree.operator.resume("destinations", "crm")
+    await engine.desk().called(3)
+    await trio.sleep(60)
+
+    [waits] = await engine.store.ledger.list(Selection(states=(State.RETRYING,)))
+    assert waits.attempts > 3
+    assert waits.excused > FIVE - 60
+    assert await engine.archived() == []

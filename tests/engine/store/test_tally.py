@@ -158,14 +158,14 @@ def test_which_replies_to_a_batch_are_answered_by_halves(status, divisible) -> N
 
 def test_a_dead_senders_deliveries_are_tried_again_with_the_same_key() -> None:
     tally = Tally(POLICY, NOW, lambda: 0.5)
-    tally.sender_died(DELIVERY)
-    tally.sender_died(due())
+    tally.sender_died(DELIVERY, 0.0)
+    tally.sender_died(due(excused=2.0), 3.0)
     settled = tally.settled(None)
 
     (fresh,), (old,) = settled.troubles, settled.settles
     assert (fresh.reason, fresh.attempts, fresh.key) == ("sender_died", 1, DELIVERY.key)
     assert old.trouble
-    assert (old.how, old.trouble.attempts) == (Settlement.RETRY, 2)
+    assert (old.how, old.trouble.attempts, old.trouble.excused) == (Settlement.RETRY, 2, 5.0)
 
 
 @pytest.mark.parametrize(
