@@ -297,7 +297,7 @@ async def test_what_a_former_contract_said_of_an_erased_event_holds_for_a_sync_t
     assert unbalanced(await engine.settled()) == []
 
 
-async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_clock, tmp_path):
+async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_clock, tmp_path, monkeypatch):
     (tmp_path / "f.py").write_text("def transform_events(events):\n    return events\n")
     text = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n' + TWO
     engine = await grow(nursery, text, folder=tmp_path)
@@ -308,7 +308,7 @@ async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_cl
         await trio.sleep(2)
         return await run(batch)
 
-    runner.run = slowly
+    monkeypatch.setattr(runner, "run", slowly)
     await let_in(engine, "u1", "u2")
     await trio.sleep(1)
 
