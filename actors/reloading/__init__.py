@@ -148,8 +148,11 @@ class Reloader:
         try:
             return await swap.run()
         except Exception as error:
-            self._broken = error
-            raise
+            if swap.begun:
+                self._broken = error
+                raise
+            log.exception("reload.failed")
+            return Reloaded(refused=f"the reload could not begin: {type(error).__name__}: {error}")
 
     async def _look(self) -> str:
         if self.reread is None:

@@ -60,6 +60,8 @@ class Swap:
         self.tree = tree
         self.plan = merged(tree.plan, plan, diff)
         self.diff = diff
+        self.begun = False
+        """Whether what runs is not as it was."""
         self._old = tree.plan
         self._runners: dict[str, Runner] = {}
         self._leaving = Leaving(tree)
@@ -98,6 +100,7 @@ class Swap:
             await self.tree.hold_status()
             try:
                 async with self.tree.replayer.still:
+                    self.begun = True
                     await self._sources_leave()
                     await self._syncs_leave()
                     await self._begin()

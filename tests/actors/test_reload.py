@@ -231,6 +231,22 @@ async def test_no_reload_between_what_a_replay_reads_and_what_it_writes(nursery,
     assert sorted(engine.tree.plan.syncs) == ["orders"]
 
 
+async def test_a_reload_that_cannot_begin_is_refused_and_the_engine_goes_on(nursery, autojump_clock, monkeypatch):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+    async def broken() -> None:
+        raise RuntimeError("the disk has gone")
+
+    monkeypatch.setattr(engine.tree, "hold_status", broken)
+    made = await engine.reload(ORDERS)
+    monkeypatch.undo()
+    again = await engine.reload(ORDERS)
+
+    assert made.refused == "the reload could not begin: RuntimeError: the disk has gone"
+    assert again.changes == ("destination 'erp' is removed", "sync 'others' is removed")
+
+
 async def test_a_reload_that_breaks_off_half_way_is_told_and_ends_the_engine(nursery, autojump_clock, monkeypatch):
     engine = await grow(nursery, ORDERS + OTHERS)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
