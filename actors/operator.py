@@ -192,8 +192,9 @@ class Operator:
 
     async def retry(self, selection: Selection) -> int:
         """Send archived and waiting deliveries again, with their payloads as they are; return how many."""
-        known = self.tree.plan.destinations.keys()
-        return await self.tree.store.ledger.retry(selection, self.tree.clock.wall(), known)
+        async with self.tree.replayer.still:  # a reload that takes a destination away comes before or after it
+            known = self.tree.plan.destinations.keys()
+            return await self.tree.store.ledger.retry(selection, self.tree.clock.wall(), known)
 
     async def replay(self, wish: Wish) -> Replay:
         """Begin to send entries or events through the plan again, and return what was begun.

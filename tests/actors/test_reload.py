@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 import trio
 
 from actors.reloading import Reloader
 from engine.runtime.supervisor import Child
+from engine.store.base import Selection
 from engine.store.opening import open_store
 from tests.support.grown import ORDERS, Desk, Engine, always, at_once, each, grow, hang, shop_plan, unbalanced
 
@@ -209,7 +211,7 @@ async def test_a_status_that_is_asked_for_just_before_a_reload_is_told_all_the_s
     await trio.sleep(1)
     read = engine.store.read
 
-    async def late(*where: object) -> object:
+    async def late(*where: Any) -> object:
         monkeypatch.undo()
         await engine.reload(ORDERS)
         return await read(*where)
@@ -229,6 +231,26 @@ async def test_no_reload_between_what_a_replay_reads_and_what_it_writes(nursery,
 
     assert during == ["orders", "others"]
     assert sorted(engine.tree.plan.syncs) == ["orders"]
+
+
+async def test_what_is_retried_while_a_reload_takes_its_destination_away_stays_in_the_archive(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    engine.desk().answer = always(400)
+    await engine.send(3)
+    await engine.settled()
+    retried: list[int] = []
+
+    async def retry() -> None:
+        retried.append(await engine.tree.operator.retry(Selection(sync="orders")))
+
+    async with trio.open_nursery() as asking, engine.tree.replayer.still:  # the reload comes first
+        asking.start_soon(engine.reload, OTHERS)
+        await trio.sleep(1)
+        asking.start_soon(retry)
+        await trio.sleep(1)
+
+    assert retried == [0]
+    assert [one.position for one in await engine.archived()] == [1, 2, 3]
 
 
 async def test_a_reload_that_cannot_begin_is_refused_and_the_engine_goes_on(nursery, autojump_clock, monkeypatch):
