@@ -165,10 +165,19 @@ def unsealed(connection: sqlite3.Connection) -> tuple[int, int, bytes] | None:
     if first > high:  # all of it was let go before it was ever sealed
         low = first - (first - 1) % SEALED
         high = low + SEALED - 1
-    read = min((cursor.position for cursor in queries.cursors(connection)), default=0)
-    if high > min(read, queries.last_position(connection)):
+    if high > _judged(connection):
         return None
     return low, high, packed(_entries(connection, low, high))
+
+
+def _judged(connection: sqlite3.Connection) -> int:
+    """Return the position up to which every event was judged; a source without new ones holds nothing back."""
+    cursors = {cursor.source: cursor.position for cursor in queries.cursors(connection)}
+    upto = queries.last_position(connection)
+    for name, number in queries.sources(connection).items():
+        waits = queries.log_page(connection, (name, number), (cursors.get(name, 0), upto), 1)
+        upto = min([upto, *(one.position - 1 for one in waits)])
+    return upto
 
 
 def _entries(connection: sqlite3.Connection, low: int, high: int) -> Iterator[tuple[int, int]]:
