@@ -103,7 +103,7 @@ async def test_a_file_of_the_same_name_in_another_folder_is_another_one(tmp_path
     for folder in ("monday", "tuesday"):
         (tmp_path / folder).mkdir()
         named = f"{folder}/events.ndjson"
-        shop = door(doorway=Doorway(kind=File, settings=FileSettings(path=named)))
+        shop = door(doorway=Doorway(settings=FileSettings(path=named)))
         append(tmp_path / named, {"type": "page", "userId": "u1"}, {"type": "page", "userId": "u1", "name": folder})
         async with reading(tmp_path / named, shop, intake(store, shop)):
             await until(shop, 2)
