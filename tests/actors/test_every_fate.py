@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial, partialmethod
-from typing import Any, TypeVar
+import math
+from typing import Any
 
 import pytest
 import trio
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -19,112 +17,93 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors.tree import Tree
 from engine.messages import State, Trouble
-from engine.observe.status import Status
-from engine.plan import Plan
 from engine.runtime.channel import Inbox
-from engine.runtime.child import Child
-from engine.runtime.turns import Turns
-from engine.store.base import Selection, Store
+from engine.store.base import Selection
 from engine.store.erasing import Erasure
 from engine.store.replays import Refused, Replay, Wish
-from tests.support.deaths import fail_once
-from tests.support.fates import Fates, Outside, Place, Regime, Said
-from tests.support.grown import Desk, Engine, at_once, grow, reopened, shop_plan, unbalanced
-from tests.support.guest import Guest
-from tests.support.sayings import EVENTS, GOES, LANE, PARKED, REGIMES, STANDING, text_of
+from tests.support.fates import FILTERED, Place, Regime, Said
+from tests.support.grown import unbalanced
+from tests.support.lives import Lives
+from tests.support.sayings import EVENTS, GOES, PARKED, REGIMES, STANDING
 
-T = TypeVar("T")
 MOODS = st.sampled_from(["well", "slow", "hang", "refused", "503", "401", "429"])
 SYNCS = st.sampled_from(sorted(GOES))
 DESTINATIONS = st.sampled_from(sorted(GOES.values()))
-ACTORS = ("router", "sender before", "sender behind", "retry", "archiver")
+ACTORS = ("validator", "router", "sender before", "sender behind", "retry", "replayer", "archiver")
 ANY = 1_000_000
 """More than there are."""
 
 
-class Delivering(RuleBasedStateMachine):
-    """One engine after the other on one store, and everything that may happen to them."""
+class Delivering(Lives):
+    """Everything that may happen to one engine after the other, and what holds all the while."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._patch = pytest.MonkeyPatch()
-        for name, size in (("LANE_PLACES", LANE), ("DECODED_EVENTS", 8), ("RAW_EVENTS", 8)):
-            self._patch.setattr(f"actors.tree.{name}", size)
-        self._patch.setattr("actors.follower.CAP", 4)
-        self._patch.setattr("actors.ordering.Turns", partial(Turns, per_key=PARKED, in_all=STANDING))
-        self._patch.setattr("actors.replayer._aside", at_once)
-        self._patch.setattr("actors.console.api.describe", lambda *_: {})  # half of what a start costs
-        self._patch.setattr(Tree, "_children", partialmethod(_unwatched, Tree._children))
-        self.guest = Guest()
-        self.broken = False
-        self.failed = False
-        self.engine: Engine
-        self.outside = Outside({}, dict.fromkeys(GOES.values(), "well"))
-        self.fates = Fates(sorted(GOES), self.outside)
-        self.dying: set[str] = set()
-        self.told: Status
-        self.entries: list[Trouble] = []
-
-    def _do(self, step: Callable[..., Awaitable[T]], *arguments: Any) -> T:
-        """Let the engine live until *step* is done; it is broken if that fails."""
-        before, self.broken = self.broken, True
-        made = self.guest.call(lambda nursery: step(nursery, *arguments))
-        self.broken = before
-        return made
-
-    @initialize()
-    def begin(self) -> None:
+    @initialize(lane=st.sampled_from([3, 8]), inbox=st.sampled_from([1, 2, 8]), cap=st.sampled_from([2, 4]))
+    def begin(self, lane: int, inbox: int, cap: int) -> None:
+        self._sizes(lane, inbox, cap)
         self._do(self._start, None)
-
-    async def _start(self, nursery: trio.Nursery, store: Store | None) -> None:
-        answers = {name: self.outside.answer(name) for name in GOES.values()}
-        opened: dict[str, list[int]] = {}
-        if store is not None:
-            opened = {page.sync: [n for n, _ in page.open] for page in await store.meta.progress()}
-            self.fates.unread({page.sync: page.high for page in await store.meta.progress()})
-        for sync, numbers in opened.items():
-            self.fates.opened(sync, numbers)
-        self.engine = await grow(nursery, text_of(self.fates.regimes), store, answers=answers, remember=True)
-
-    def _marks(self) -> dict[str, int]:
-        return {name: mark.position for name, mark in self.engine.tree.routed.items()}
-
-    def _opened(self) -> dict[str, list[int]]:
-        return {name: [n for n, _ in page.open] for name, page in self.engine.tree.books.syncs.items()}
 
     # What comes in, and time.
 
-    @rule(events=EVENTS)
-    def send(self, events: list[Said]) -> None:
-        self._do(self._send, events)
+    @rule(events=EVENTS, pace=st.sampled_from([0.0, 0.0, 0.2]))
+    def send(self, events: list[Said], pace: float) -> None:
+        self._do(self._send, events, pace)
 
-    async def _send(self, _nursery: trio.Nursery, events: list[Said]) -> None:
-        marks = dict.fromkeys(GOES, len(self.outside.said))
-        for event in events:
-            n = len(self.outside.said) + 1
-            self.outside.said[n] = Said(n, event.user, event.kind, event.whole, event.script)
-        self.fates.unread(marks)
-        for n in range(marks["orders"] + 1, len(self.outside.said) + 1):
-            said = self.outside.said[n]
-            self.engine._sent = n - 1
-            properties = {"n": n, "kind": said.kind, **({"whole": 1} if said.whole else {})}
-            await self.engine.say({"userId": said.user, "properties": properties})
-        assert self.engine.store.last == len(self.outside.said)
+    @rule(
+        events=EVENTS,
+        sync=SYNCS,
+        mood=st.sampled_from(["slow", "hang", "429", "503"]),
+        seconds=st.sampled_from([0.05, 0.5, 1.5]),
+        then=st.sampled_from(["hold", "hold", "erase", "crash", "nothing"]),
+    )
+    def interrupt(self, events: list[Said], sync: str, mood: str, seconds: float, then: str) -> None:
+        """Let something happen while something else is on its way."""
+        self.outside.moods[GOES[sync]] = mood
+        self._do(self._send, events)
+        self._do(self._wait, seconds)
+        if then == "hold":
+            self.hold(sync=sync, shut=True, whole=True)
+            self._do(self._wait, 5.0)
+        elif then == "erase":
+            self.erase(user=events[0].user)
+        elif then == "crash":
+            self.crash()
+
+    @rule(many=st.integers(12, 24), pace=st.sampled_from([0.05, 0.15, 0.3]), slow=st.sampled_from(["slow", "well"]))
+    def flow(self, many: int, pace: float, slow: str) -> None:
+        """Keep saying things while destinations are slow: what a sync has no room for, it reads again."""
+        for destination in GOES.values():
+            self.outside.moods[destination] = slow
+        self._do(self._send, [Said(0, f"u{n % 3 + 1}", "z", True, (200,)) for n in range(many)], pace)
+
+    @rule(actor=st.sampled_from(["router", "validator"]), beside=EVENTS, at=st.integers(0, 9))
+    def poison(self, actor: str, beside: list[Said], at: int) -> None:
+        """Say something that an actor dies of, among others."""
+        if f"poisoned {actor}" in self.dying:
+            return
+        self.dying[f"poisoned {actor}"] = math.inf
+        deadly = Said(0, "u1", "z", True, (200,), actor)
+        self._do(self._send, [*beside[:at], deadly, *beside[at:]])
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 5.0, 45.0]))
     def wait(self, seconds: float) -> None:
         self._do(self._wait, seconds)
-
-    async def _wait(self, _nursery: trio.Nursery, seconds: float) -> None:
-        await trio.sleep(seconds)
 
     # The world outside.
 
     @rule(destination=DESTINATIONS, mood=MOODS)
     def change_mood(self, destination: str, mood: str) -> None:
         self.outside.moods[destination] = mood
+
+    @rule(
+        destination=DESTINATIONS,
+        weather=st.lists(st.tuples(MOODS, st.sampled_from([0.3, 3.0, 12.0])), min_size=2, max_size=4),
+    )
+    def have_weather(self, destination: str, weather: list[tuple[str, float]]) -> None:
+        """Let a destination be in one mood after the other, while whatever waits for it is tried."""
+        for mood, seconds in weather:
+            self.outside.moods[destination] = mood
+            self._do(self._wait, seconds)
 
     # What a person does.
 
@@ -133,7 +112,11 @@ class Delivering(RuleBasedStateMachine):
         kind, name = ("destinations", GOES[sync]) if whole else ("syncs", sync)
         operator = self.engine.tree.operator
         verb = operator.pause if shut else operator.resume
+        if not shut:
+            self._do(self._held, sync, shut, whole)
         assert self._do(lambda _nursery: verb(kind, name))
+        if shut:
+            self._do(self._held, sync, shut, whole)
 
     @rule(sync=SYNCS, off=st.booleans(), whole=st.booleans())
     def switch(self, *, sync: str, off: bool, whole: bool) -> None:
@@ -152,6 +135,7 @@ class Delivering(RuleBasedStateMachine):
     @rule(at=st.integers(0, ANY))
     def retry(self, at: int) -> None:
         entry = _one_of(self._some(State.ARCHIVED, State.RETRYING), at)
+        self.fates.hurried.add(_place(entry))
         many = self._do(self._by_hand, "retry", entry)
         if entry.state is State.ARCHIVED:
             assert many == bool(entry.payload)
@@ -171,11 +155,12 @@ class Delivering(RuleBasedStateMachine):
     @precondition(lambda self: self.outside.said)
     @rule(
         sync=SYNCS,
-        fates=st.sampled_from([("archived",), ("delivered",), ("archived", "discarded")]),
+        fates=st.sampled_from([("archived",), ("delivered",), ("archived", "discarded"), ("filtered",)]),
+        rate=st.sampled_from([5.0, 50.0]),
         twice=st.booleans(),
     )
-    def replay(self, *, sync: str, fates: Any, twice: bool) -> None:
-        self._do(self._replay, Wish(sync=sync, fates=fates), twice)
+    def replay(self, *, sync: str, fates: Any, rate: float, twice: bool) -> None:
+        self._do(self._replay, Wish(sync=sync, fates=fates, rate=rate), twice)
 
     async def _replay(self, _nursery: trio.Nursery, wish: Wish, twice: bool) -> None:  # noqa: FBT001 - as `_do` calls it
         operator = self.engine.tree.operator
@@ -203,10 +188,16 @@ class Delivering(RuleBasedStateMachine):
         return not self.told.syncs or not any(sync.pending or sync.lag for sync in self.told.syncs)
 
     async def _meant(self, wish: Wish) -> None:
-        """Note what a replay may send again: entries there are, and events that were read, each once."""
-        there = {_place(one) for one in await self.engine.store.ledger.list(Selection(sync=wish.sync, limit=ANY))}
-        if "delivered" in wish.fates:
-            there |= {(wish.sync, n) for n in range(1, len(self.outside.said) + 1)}
+        """Note what a replay may send again, each once: entries as there are, and events that were read."""
+        states = (*wish.states, State.RETRYING)  # what waits may be archived before its turn
+        there = {
+            _place(one)
+            for one in await self.engine.store.ledger.list(Selection(sync=wish.sync, limit=ANY, states=states))
+        }
+        for n in self.outside.said if wish.from_log else ():
+            made = self.fates.may[wish.sync, n] | self.fates.remade.get((wish.sync, n), set())
+            if made - FILTERED if "delivered" in wish.fates else made - {"made"}:
+                there.add((wish.sync, n))
         self.fates.asked_again(sorted(there))
 
     @rule(user=st.sampled_from(["u1", "u2", "u3"]))
@@ -223,33 +214,13 @@ class Delivering(RuleBasedStateMachine):
             erasure = await self.engine.tree.operator.erase(erasure)
         left = await self.engine.store.ledger.list(Selection(limit=ANY))
         assert not {entry.position for entry in left} & self.fates.erased
+        in_hand = self._in_hand()
+        for n in self.fates.erased - self.outside.buried.keys():
+            self.outside.buried[n] = {sync for sync, numbers in in_hand.items() if n in numbers}
 
     @rule(sync=SYNCS, regime=REGIMES, online=st.booleans())
     def edit(self, *, sync: str, regime: Regime, online: bool) -> None:
         self._do(self._edit if online else self._edit_offline, sync, regime)
-
-    async def _edit(self, _nursery: trio.Nursery, sync: str, regime: Regime) -> None:
-        before, opened = self._marks(), self._opened()
-        self.fates.regimes[sync] = regime
-        self.fates.unread(before)
-        self.fates.opened(sync, [*opened[sync], *range(before[sync] + 1, len(self.outside.said) + 1)])
-        reloader = self.engine.tree.reloader
-        reloader.aside = at_once
-        reloader.reread = self._reread
-        made = await self.engine.tree.operator.reload()
-        assert made.refused == ""
-
-    def _reread(self) -> Plan:
-        plan = shop_plan(text_of(self.fates.regimes))
-        for name, each in plan.destinations.items():
-            assert isinstance(each.destination, Desk)
-            each.destination.answer = self.outside.answer(name)
-        return plan
-
-    async def _edit_offline(self, nursery: trio.Nursery, sync: str, regime: Regime) -> None:
-        await self.engine.stop()
-        self.fates.regimes[sync] = regime
-        await self._start(nursery, reopened(self.engine.store))
 
     # What goes wrong inside.
 
@@ -261,37 +232,10 @@ class Delivering(RuleBasedStateMachine):
     def crash(self) -> None:
         self._do(self._restart, self.engine.crash)
 
-    async def _restart(self, nursery: trio.Nursery, end: Callable[[], Awaitable[None]]) -> None:
-        await end()
-        if end == self.engine.crash:
-            self.fates.crashes.append(trio.current_time())
-        await self._start(nursery, reopened(self.engine.store))
-
     @rule(actor=st.sampled_from(ACTORS), sync=SYNCS)
     def die(self, actor: str, sync: str) -> None:
-        """Let an actor die once, the next time it does what it is for; one that dies all the time is given up."""
-        if actor in self.dying:
-            return
-        self.dying.add(actor)
-        tree = self.engine.tree
-        port = tree.ports[GOES[sync]]
-        owner, name = {
-            "router": (port.lanes[sync].room, "reserve"),
-            "sender before": (port.limiter, "take"),
-            "sender behind": (port.suspects, "absolve"),
-            "retry": (tree.store, "claim"),
-            "archiver": (tree.books, "change"),
-        }[actor]
-        died = partial(self._sender_died, sync) if actor.startswith("sender") else None
-        noted: Callable[[], None] | None = self._archiver_died if actor == "archiver" else died
-        fail_once(owner, name, noted)
-
-    def _archiver_died(self) -> None:
-        """Note it as a crash: while it stops it is not begun anew, and what it had not written is done again."""
-        self.fates.crashes.append(trio.current_time())
-
-    def _sender_died(self, sync: str) -> None:
-        self.fates.deaths.append((sync, trio.current_time()))
+        if self._may_die(actor):
+            self._arm(actor, sync)
 
     # What holds at any time.
 
@@ -306,24 +250,22 @@ class Delivering(RuleBasedStateMachine):
         for sync in self.told.syncs:
             assert sum(sync.filtered.values()) + sync.matched <= self.told.sources[0].passed
         self._bounds()
+        assert self.outside.wrongs == []
+        for sync, upto in self.shut.items():
+            assert self._marks()[sync] <= upto, f"{sync} is paused, and reads on from {upto}"
         wrong = self._unknown()
         assert not wrong, wrong
         self.failed = False
 
-    async def _look(self, _nursery: trio.Nursery) -> None:
-        self.told = await self.engine.tree.operator.status()
-        self.entries = await self.engine.store.ledger.list(Selection(limit=ANY))
-        self.pages = {page.sync: page for page in await self.engine.store.meta.progress()}
-
     def _bounds(self) -> None:
         tree = self.engine.tree
         for port in tree.ports.values():
-            assert port.lanes.waiting <= 2 * LANE + STANDING
+            assert port.lanes.waiting <= 2 * self.lane + STANDING
         inboxes: list[Inbox[Any]] = [*tree.offers.values(), *tree.spans.values()]
         for inbox in inboxes:
             assert inbox._weight <= inbox.size or inbox.waiting == 1
         for ordering in tree.orderings.by_sync.values():
-            assert ordering.turns.standing <= STANDING + LANE + PARKED
+            assert ordering.turns.standing <= STANDING + self.lane + PARKED + self.stood  # what was open stands again
 
     def _unknown(self) -> list[str]:
         """Return what is wrong with the fates that the store has by now."""
@@ -354,8 +296,10 @@ class Delivering(RuleBasedStateMachine):
     async def _heal(self, nursery: trio.Nursery) -> None:
         operator = self.engine.tree.operator
         before = self._marks()
+        self.shut.clear()
         for sync, destination in GOES.items():
             self.outside.moods[destination] = "well"
+            self.outside.hold(destination, shut=False)
             self.fates.off[sync].clear()
             self.fates.unread({sync: before[sync]})
             for kind, name in (("syncs", sync), ("destinations", destination)):
@@ -379,7 +323,9 @@ class Delivering(RuleBasedStateMachine):
         """Assert that the whole world is as the model says."""
         said = len(self.outside.said)
         [source] = self.told.sources
-        assert (source.passed, self.told.last, source.lag) == (said, said, 0)
+        stopped = sum(one.kills == "validator" for one in self.outside.said.values())
+        assert (source.passed + source.failed, self.told.last, source.lag) == (said, said, 0)
+        assert source.failed <= stopped
         assert [line for line in unbalanced(self.told) if line.startswith(("sync", "deliveries"))] == []
         for sync in self.told.syncs:
             assert self.pages[sync.name].high == said or not said
@@ -413,11 +359,6 @@ def _one_of(entries: list[Trouble], at: int) -> Trouble:
     return sorted(entries, key=lambda entry: entry.id)[at % len(entries)]
 
 
-def _unwatched(tree: Tree, children: Callable[[Tree], list[Child]]) -> list[Child]:
-    """Return a tree's actors without those that only look on: the console compiles in a thread of its own."""
-    return [child for child in children(tree) if child.name not in {"console", "pulse"}]
-
-
 def _run(examples: int, steps: int, *, chance: bool) -> None:
     run_state_machine_as_test(
         Delivering,
@@ -435,7 +376,7 @@ def _run(examples: int, steps: int, *, chance: bool) -> None:
 
 
 def test_every_event_has_just_the_fate_that_it_should():
-    _run(examples=40, steps=25, chance=False)
+    _run(examples=60, steps=30, chance=False)
 
 
 @pytest.mark.full

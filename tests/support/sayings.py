@@ -6,11 +6,9 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from tests.support.fates import PATIENCE, WINDOW, Regime, Said
+from tests.support.fates import GOES, PATIENCE, TRIES, WINDOW, Regime, Said
 
-GOES = {"orders": "crm", "turns": "erp"}
-"""Each sync, and where it goes."""
-LANE, STANDING, PARKED = 8, 6, 3
+STANDING, PARKED = 6, 3
 DESK = """
 [destinations.{name}]
 type = "desk"
@@ -19,14 +17,14 @@ concurrency = {concurrency}
 timeout = "2s"
 [destinations.{name}.retry]
 window = "{window:g}s"
-min_attempts = 2
+min_attempts = {tries}
 backoff = "1s..4s"
 [destinations.{name}.breaker]
 failures = 4
 probe = "3s"
 """
-DESKS = DESK.format(name="crm", batch=3, concurrency=2, window=WINDOW["orders"]) + DESK.format(
-    name="erp", batch=1, concurrency=3, window=WINDOW["turns"]
+DESKS = DESK.format(name="crm", batch=3, concurrency=2, window=WINDOW["orders"], tries=TRIES["orders"]) + DESK.format(
+    name="erp", batch=1, concurrency=3, window=WINDOW["turns"], tries=TRIES["turns"]
 )
 SYNC = """
 [syncs.{name}]
