@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.errors import Problem
     from engine.observe.balance import Equation
     from engine.observe.status import Status
+    from engine.plan import Plan
 
 SPEED = Rate("100/s")
 RETRY = Retry(backoff=Backoff("100ms..1s"), window=Duration("5s"))
@@ -109,10 +110,14 @@ class Demo:
         self._standin, self._rest = StandIn(), trio.Event()
         async with Beside() as nursery:
             port: int = await nursery.start(self._standin.run)
-            shop = read(shipped("config.toml"), env=os.environ)
-            loaded = prepared(shop, f"http://127.0.0.1:{port}", self._folder)
             registry = Registry(self._house.builtin)
-            await serve(compile_plan(loaded, registry), registry, self._house, self._beside)
+
+            def plan() -> Plan:
+                shop = read(shipped("config.toml"), env=os.environ)
+                return compile_plan(prepared(shop, f"http://127.0.0.1:{port}", self._folder), registry)
+
+            # Read anew it is prepared anew: a saved file must not lead the demo off this machine.
+            await serve(plan(), registry, self._house, self._beside, plan)
 
     async def _beside(self, ready: Ready) -> None:
         """Send the session beside the engine, wait for every fate, tell the books."""

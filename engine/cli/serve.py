@@ -107,8 +107,22 @@ def start(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready]
     trio.run(serve, plan, registry, house, beside)
 
 
-async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready], Awaitable[None]]) -> None:
-    """Open the store, start the tree, and wait for its end, by signal or failure."""
+async def serve(
+    plan: Plan,
+    registry: Registry,
+    house: House,
+    beside: Callable[[Ready], Awaitable[None]],
+    reread: Callable[[], Plan] | None = None,
+) -> None:
+    """Open the store, start the tree, and wait for its end, by signal or failure.
+
+    Args:
+        plan: what to run.
+        registry: of the plugins.
+        house: makes the tree.
+        beside: called once events are accepted.
+        reread: returns the plan as it is now, for a reload; as its file says if not given.
+    """
     import trio  # noqa: PLC0415 - as in `start`
 
     from engine.runtime.beside import Beside  # noqa: PLC0415
@@ -117,7 +131,7 @@ async def serve(plan: Plan, registry: Registry, house: House, beside: Callable[[
 
     async with AsyncExitStack() as stack:
         tree = await _grow(plan, registry, house, stack)
-        tree.reloader.reread = partial(_reread, Path(plan.loaded.file), house)
+        tree.reloader.reread = reread or partial(_reread, Path(plan.loaded.file), house)
         await _probe("receiver", plan.config.receiver.listen)
         await _probe("console", plan.config.console.listen)
         gc.collect()

@@ -2,23 +2,28 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from engine.cli import House
 from engine.cli.common import shipped
-from engine.cli.demo import prepared
+from engine.cli.demo import Demo, prepared
 from engine.cli.screen import ledger, standing
 from engine.cli.standin import BUSY, UNWANTED, StandIn
 from engine.client.send import Progress
 from engine.config.load import load
 from engine.observe.balance import Equation
 from engine.observe.status import SourceStatus, Status, SyncStatus
-from engine.plan import compile_plan
+from engine.plan import Plan, compile_plan
 from engine.registry import Registry
+from engine.units import Rate
 from plugins import BUILTIN
+from tests.support.commands import HOUSE
 
 FOLDER = Path("/nowhere/at/all")
 
@@ -33,6 +38,23 @@ def test_the_demo_stays_on_this_machine_and_in_its_folder():
     assert (plan.config.receiver.listen, plan.config.console.listen) == ("127.0.0.1:0", "127.0.0.1:0")
     assert loaded.folder / plan.config.store.path == FOLDER
     assert plan.destinations["crm"].policy.cap == 1.0
+
+
+async def test_read_again_it_stays_there_too(monkeypatch, tmp_path):
+    served: list[Plan] = []
+
+    async def serve(plan: Plan, _registry: Registry, _house: House, _beside: Any, reread: Callable[[], Plan]) -> None:
+        await trio.lowlevel.checkpoint()
+        served.extend((plan, reread()))
+
+    monkeypatch.setattr("engine.cli.serve.serve", serve)
+    await Demo(HOUSE, tmp_path, Rate("100/s"), keep=True).run()
+
+    for plan in served:
+        urls = [plan.destinations[name].destination.settings.url for name in ("crm", "team")]
+        assert all(url.startswith("http://127.0.0.1:") for url in urls)
+        assert plan.loaded.folder / plan.config.store.path == tmp_path
+    assert len(served) == 2
 
 
 def test_what_is_shipped_is_not_changed():
