@@ -74,16 +74,30 @@ def swept(
 ) -> list[tuple[int, Trouble]]:
     """Return matching rows with span[0] < number <= span[1]."""
     if selection.ids:
-        found = connection.execute(
-            "SELECT seq, body FROM troubles WHERE id IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ?"
-            " ORDER BY seq",
-            (codec.json_list(selection.ids), *span),
-        ).fetchall()
-        rows = [(seq, codec.trouble_of(body)) for seq, body in found]
-        return [(seq, row) for seq, row in rows if books.matches(selection, row)][:limit]
+        return _chosen(connection, selection, span, limit)
     numbered = queries.sweep(connection, selection, span, limit)
     rows_by_id = queries.troubles(connection, [row_id for _, row_id in numbered])
     return [(seq, rows_by_id[row_id]) for seq, row_id in numbered if row_id in rows_by_id]
+
+
+def _chosen(
+    connection: sqlite3.Connection, selection: Selection, span: tuple[int, int], limit: int
+) -> list[tuple[int, Trouble]]:
+    """Return what `swept` does of rows that are named: not all of them at once, since there may be many long ones."""
+    numbered = connection.execute(
+        "SELECT seq, id FROM troubles WHERE id IN (SELECT value FROM json_each(?)) AND seq > ? AND seq <= ?"
+        " ORDER BY seq",
+        (codec.json_list(selection.ids), *span),
+    ).fetchall()
+    found: list[tuple[int, Trouble]] = []
+    for start in range(0, len(numbered), limit):
+        part = numbered[start : start + limit]
+        rows = queries.troubles(connection, [row_id for _, row_id in part])
+        there = ((seq, rows[row_id]) for seq, row_id in part if row_id in rows)
+        found += [(seq, row) for seq, row in there if books.matches(selection, row)]
+        if len(found) >= limit:
+            break
+    return found[:limit]
 
 
 def tallied(
