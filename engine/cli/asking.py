@@ -30,6 +30,10 @@ class Refusal(HeadraceError):
     """The engine answered, and said no."""
 
 
+class Late(HeadraceError):
+    """The engine is there, and has not answered yet."""
+
+
 def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *, patience: float = PATIENCE) -> T:
     """Return what the engine of a configuration answers, decoded.
 
@@ -46,6 +50,7 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
     Raises:
         NotRunning: nobody listens there.
         Refusal: the engine said no; its words.
+        Late: it takes longer than *patience*, and may still do what was asked.
     """
     console = read_places(config).config.console
     token = _token(config) if console.token else None
@@ -53,10 +58,13 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
     connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=patience)
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
     try:
+        connection.connect()
         connection.request(method, PREFIX + path, None if body is None else msgspec.json.encode(body), headers)
         answer = connection.getresponse()
         body = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, TimeoutError) and connection.sock is not None:  # it is there
+            raise Late(_late(console.listen, patience)) from None
         raise NotRunning(
             f"no engine answers at {console.listen} ({error})\n    start one with: headrace run -c {config}"
         ) from None
@@ -64,7 +72,17 @@ def ask(config: Path, method: str, path: str, kind: type[T], body: Any = None, *
         connection.close()
     if answer.status != http.client.OK:
         raise Refusal(_words(body, answer.status))
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"what answers at {console.listen} is no engine of this version ({error})") from None
+
+
+def _late(listen: str, patience: float) -> str:
+    return (
+        f"the engine at {listen} has not answered within {patience:g} s\n"
+        "    it may still do what it was asked: look before you ask again"
+    )
 
 
 def _token(config: Path) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from engine import __version__
-from engine.cli.asking import Refusal
+from engine.cli.asking import Late, Refusal
 from engine.cli.common import (
     DEFAULT,
     AsJson,
@@ -145,6 +145,9 @@ def _engine(file: Path, loaded: Loaded) -> Iterator[Finding]:
         before = read_status(file)
     except Refusal as error:
         yield bad("engine", f"it answers, and refuses: {error}", "look at [console] token")
+        return
+    except Late as error:
+        yield bad("engine", str(error).partition("\n")[0], "its log says what it does; headrace top shows what waits")
         return
     except StoreError:
         before = None
