@@ -129,6 +129,7 @@ class Replayer:
             replays, found = before.ended(number, self._clock.wall())
             if replays is not before:
                 await self._write(Change(), replays)
+        self._bell.ring()  # those behind it need not wait as long as it would have
         return found
 
     async def known(self) -> Replays:
@@ -202,7 +203,7 @@ class Replayer:
         """Wait until the destinations of a step have room for what is due: what waits shall wait in the archive."""
         wanted = {one.destination for one in step.change.again if one.state is State.RETRYING}
         try:
-            while not self._stopping:
+            while not self._stopping and step.replay.number in {one.number for one in (await self._known()).running}:
                 free = self._around.free()
                 full = sorted(name for name in wanted if free.get(name) == 0)
                 if not full:

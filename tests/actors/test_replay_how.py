@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -158,3 +159,21 @@ async def test_a_replay_holds_while_its_destination_has_no_room_and_goes_on_when
     )
     assert (status.syncs[0].created, status.syncs[0].delivered) == (2 * many, 2 * many)
     assert unbalanced(status) == []
+
+
+async def test_one_that_is_stopped_while_it_is_held_holds_nobody_behind_it(nursery, autojump_clock, monkeypatch):
+    engine = await grow(nursery, ORDERS)
+    await engine.send(2)
+    await engine.settled()
+    replayer = engine.tree.replayer
+    full = msgspec.structs.replace(replayer._around, free=lambda: {"crm": 0})
+    monkeypatch.setattr(replayer, "_around", full)
+    first = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 1", rate=10.0))
+    behind = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 2", rate=10.0))
+    await trio.sleep(3)
+    assert (await found(engine, first.number)).held == "destination 'crm' has no room for more"
+
+    await engine.tree.operator.stop_replay(first.number)
+    await trio.sleep(1)
+
+    assert (await found(engine, behind.number)).became["orders"].sent == 1
