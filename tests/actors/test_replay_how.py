@@ -168,8 +168,8 @@ async def test_one_that_is_stopped_while_it_is_held_holds_nobody_behind_it(nurse
     replayer = engine.tree.replayer
     full = msgspec.structs.replace(replayer._around, free=lambda: {"crm": 0})
     monkeypatch.setattr(replayer, "_around", full)
-    first = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 1", rate=10.0))
-    behind = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 2", rate=10.0))
+    first = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 1", rate=5.0))
+    behind = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 2", rate=5.0))
     await trio.sleep(3)
     assert (await found(engine, first.number)).held == "destination 'crm' has no room for more"
 
