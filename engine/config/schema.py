@@ -99,7 +99,7 @@ class Archive(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     age: Duration = Duration("30d")
     """Older entries may go."""
     size: Size = Size("5 GiB")
-    """Above it the oldest may go."""
+    """Above it the oldest may go. What is noted of broken contracts may take a tenth of it besides."""
 
 
 class Store(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -25,6 +26,12 @@ TRIM = 1000
 CHUNK = 200
 """Rows deleted in one transaction: 1 to 2 ms, so that acknowledgements go between two of them."""
 
+NOTED = 10
+"""Entries of broken contracts take at most this part of the archive's size, beside it: a tenth."""
+
+ENTRY = 200
+"""Bytes of such an entry beside its body: its other columns, and its places in two indexes."""
+
 KEPT = "FROM troubles INDEXED BY troubles_kept WHERE state <> 'retrying'"
 
 UNPINNED = """SELECT position, ?, received_at FROM log INDEXED BY log_by_source
@@ -44,19 +51,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         spare: positions that may go if the store is too big.
         kept: ids of ledger rows.
         archived: bytes of all ledger rows that do not wait.
+        noted: bytes of all entries of broken contracts, about; ``beyond`` of them are more than there is room for.
     """
 
     old: tuple[int, ...]
     spare: tuple[int, ...]
     kept: tuple[str, ...]
     archived: int
+    noted: int
+    beyond: int
 
 
 async def trim(readers: Readers, writer: Writer, room: Room, retention: Retention, now: float) -> int:
     """Delete what *retention* lets go, at most `TRIM` rows each of log and ledger; return how many."""
     writer.check()
     found = await readers.ask(partial(find, retention=retention, now=now))
-    room.archived = found.archived
+    room.archived = found.archived + found.noted
     gone = 0
     for some in _chunks(found.old):
         gone += await writer.perform(partial(delete_log, positions=some))
@@ -68,6 +78,8 @@ async def trim(readers: Readers, writer: Writer, room: Room, retention: Retentio
     for delete in (delete_attempts, partial(delete_violations, retention=retention, now=now)):
         while await writer.perform(delete) >= CHUNK:
             pass
+    for first in range(0, found.beyond, CHUNK):
+        await writer.perform(partial(delete_oldest_violations, many=min(CHUNK, found.beyond - first)))
     await writer.perform(delete_seals)
     room.trimmed(retention, gone)
     for ids in _chunks(found.kept):
@@ -88,7 +100,10 @@ def find(connection: sqlite3.Connection, retention: Retention, now: float) -> Fo
     spare = tuple(position for position, _, _ in rows if position not in taken)[: TRIM - len(old)]
     archived = connection.execute(f"SELECT coalesce(sum(size), 0) {KEPT}").fetchone()[0]
     kept = tuple(too_much(connection, retention, now, archived))
-    return Found(old=old, spare=spare, kept=kept, archived=archived)
+    many, each = violations(connection)
+    room = retention.archive_size // NOTED
+    beyond = math.ceil(many - room / each) if 0 < room < many * each else 0
+    return Found(old=old, spare=spare, kept=kept, archived=archived, noted=int(many * each), beyond=beyond)
 
 
 def unpinned(connection: sqlite3.Connection) -> list[tuple[int, str, float]]:
@@ -100,6 +115,15 @@ def unpinned(connection: sqlite3.Connection) -> list[tuple[int, str, float]]:
         floor = needed.floors.get(name, 0)
         rows += connection.execute(UNPINNED, (name, number, floor, many)).fetchall() if floor else ()
     return sorted(row for row in rows if row[0] not in needed.open)
+
+
+def violations(connection: sqlite3.Connection) -> tuple[int, float]:
+    """Return about how many entries of broken contracts there are, and about how many bytes one has."""
+    low, high, each = connection.execute(
+        "SELECT (SELECT min(rowid) FROM violations), (SELECT max(rowid) FROM violations),"
+        " (SELECT avg(length(body)) FROM (SELECT body FROM violations ORDER BY rowid DESC LIMIT 100))"
+    ).fetchone()
+    return (0, 0.0) if low is None else (high - low + 1, each + ENTRY)
 
 
 def too_much(connection: sqlite3.Connection, retention: Retention, now: float, size: int) -> Iterator[str]:
@@ -142,6 +166,13 @@ def delete_violations(connection: sqlite3.Connection, retention: Retention, now:
         "DELETE FROM violations WHERE rowid IN ( SELECT rowid FROM violations WHERE at < ? ORDER BY at LIMIT ?)",
         (now - retention.archive_age, CHUNK),
     ).rowcount
+
+
+def delete_oldest_violations(connection: sqlite3.Connection, many: int) -> None:
+    """Delete the oldest entries of broken contracts."""
+    connection.execute(
+        "DELETE FROM violations WHERE rowid IN (SELECT rowid FROM violations ORDER BY at LIMIT ?)", (many,)
+    )
 
 
 def delete_kept(connection: sqlite3.Connection, ids: Sequence[str]) -> int:
