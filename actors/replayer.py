@@ -55,7 +55,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayer:
-    """Runs replays one after the other; belongs to the tree and outlives its own deaths.
+    """Runs replays one after the other; one whose destination has no room lets those behind it go.
+
+    Belongs to the tree and outlives its own deaths.
 
     Args:
         store: read from and written to.
@@ -87,16 +89,21 @@ class Replayer:
         self._replays: Replays | None = None
         self._runners: dict[str, tuple[SourcePlan, Runner]] = {}
         self._sweep: tuple[Plan, Sweep] | None = None
-        self._held = ""
+        self._wanted: dict[int, set[str]] = {}
+        """By replay, the destinations of its last step."""
 
     async def run(self) -> None:
         """Replay what was asked for until told to stop; what was begun goes on where it stood."""
         while not self._stopping:
             running = (await self._known()).running
-            if running:
-                await self._advance(running[0])
+            ready = next((one for one in running if not self._why_held(one.number)), None)
+            if ready is not None:
+                await self._advance(ready)
+            elif running:
+                await self._pause(HELD)
             else:
                 self._let_go()
+                self._wanted.clear()
                 await self._bell.wait()
         self._let_go()
 
@@ -133,10 +140,11 @@ class Replayer:
         return found
 
     async def known(self) -> Replays:
-        """Return all replays, with why the first of them does not go on, if it does not."""
+        """Return all replays, with why one of them does not go on, if it does not."""
         replays = await self._known()
-        if self._held and replays.running:
-            return replays.moved(msgspec.structs.replace(replays.running[0], held=self._held))
+        for one in replays.running:
+            if why := self._why_held(one.number):
+                replays = replays.moved(msgspec.structs.replace(one, held=why))
         return replays
 
     async def count(self, replay: Replay) -> Replay:
@@ -173,8 +181,8 @@ class Replayer:
         if written.state == "done":
             self._let_go()
             log.info("replay.done", number=written.number, became=msgspec.to_builtins(written.became))
+        self._wanted[written.number] = {one.destination for one in step.change.again if one.state is State.RETRYING}
         await self._pause(step.sent / rate)
-        await self._room(step)
 
     def _sweep_of_today(self) -> Sweep:
         plan = self._plan()
@@ -199,19 +207,11 @@ class Replayer:
             await self._write(step.change, replays.moved(after))
         return after
 
-    async def _room(self, step: Step) -> None:
-        """Wait until the destinations of a step have room for what is due: what waits shall wait in the archive."""
-        wanted = {one.destination for one in step.change.again if one.state is State.RETRYING}
-        try:
-            while not self._stopping and step.replay.number in {one.number for one in (await self._known()).running}:
-                free = self._around.free()
-                full = sorted(name for name in wanted if free.get(name) == 0)
-                if not full:
-                    return
-                self._held = f"destination '{full[0]}' has no room for more"
-                await self._pause(HELD)
-        finally:
-            self._held = ""
+    def _why_held(self, number: int) -> str:
+        """Return why a replay does not go on, or "": what waits shall wait in the archive, not where it is due."""
+        free = self._around.free()
+        full = sorted(name for name in self._wanted.get(number, ()) if free.get(name) == 0)
+        return f"destination '{full[0]}' has no room for more" if full else ""
 
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until something was asked of us."""

@@ -161,19 +161,23 @@ async def test_a_replay_holds_while_its_destination_has_no_room_and_goes_on_when
     assert unbalanced(status) == []
 
 
-async def test_one_that_is_stopped_while_it_is_held_holds_nobody_behind_it(nursery, autojump_clock, monkeypatch):
-    engine = await grow(nursery, ORDERS)
-    await engine.send(2)
+async def test_one_that_is_held_lets_those_behind_it_go(nursery, autojump_clock, monkeypatch):
+    engine = await grow(nursery, ORDERS + ORDERS.replace("orders", "others").replace("crm", "erp"))
+    await engine.send(20)
     await engine.settled()
     replayer = engine.tree.replayer
-    full = msgspec.structs.replace(replayer._around, free=lambda: {"crm": 0})
+    full = msgspec.structs.replace(replayer._around, free=lambda: {"crm": 0, "erp": 1})
     monkeypatch.setattr(replayer, "_around", full)
-    first = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 1", rate=5.0))
-    behind = await engine.tree.operator.replay(Wish(fates=("delivered",), filter="properties.n = 2", rate=5.0))
-    await trio.sleep(3)
-    assert (await found(engine, first.number)).held == "destination 'crm' has no room for more"
+    held = await engine.tree.operator.replay(Wish(fates=("delivered",), sync="orders", rate=5.0))
 
-    await engine.tree.operator.stop_replay(first.number)
-    await trio.sleep(1)
+    await engine.tree.operator.replay(Wish(fates=("delivered",), sync="others", rate=5.0))
+    await trio.sleep(10)
 
-    assert (await found(engine, behind.number)).became["orders"].sent == 1
+    first = await found(engine, held.number)
+    assert (first.state, first.held, first.became["orders"].sent) == (
+        "running",
+        "destination 'crm' has no room for more",
+        1,
+    )
+    assert len(engine.desk("erp").calls) == 40
+    assert (await engine.tree.operator.stop_replay(held.number)) is not None
