@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import resource
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -104,6 +105,7 @@ def start(plan: Plan, registry: Registry, house: House, beside: Callable[[Ready]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:  # most shells allow 1,024 open files, and each connection is one
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # who asks for a reload before it is heard must not end the engine
     trio.run(serve, plan, registry, house, beside)
 
 

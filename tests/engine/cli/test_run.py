@@ -100,3 +100,15 @@ def test_a_reader_that_goes_away_is_no_error():
         told = child.stderr.read()
 
     assert (child.returncode, told) == (141, b"")
+
+
+def test_a_reload_that_is_asked_for_while_the_engine_begins_does_not_end_it():
+    code = (
+        "import os, signal, trio\n"
+        "from engine.cli.serve import start\n"
+        "trio.run = lambda *_: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "start(None, None, None, None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
