@@ -155,7 +155,8 @@ class Replayer:
         """
         check_wish(replay.wish, self._plan())
         replay = msgspec.structs.replace(replay, number=0)
-        sweep = self._made_sweep(self._plan())
+        # What the store says will do to count: to ask the routers lets go of what waits for them.
+        sweep = self._made_sweep(self._plan(), msgspec.structs.replace(self._around.beside, reached=None))
         until = self._clock.monotonic() + BUDGET
         while not replay.place.over and self._clock.monotonic() < until:
             replay = (await sweep.step(replay, COUNTED)).replay
@@ -233,9 +234,9 @@ class Replayer:
             self._replays = await read_replays(self._store)
         return self._replays
 
-    def _made_sweep(self, plan: Plan) -> Sweep:
+    def _made_sweep(self, plan: Plan, beside: Beside | None = None) -> Sweep:
         then = Then(self._store, plan, plan.registry, _aside)
-        return Sweep(self._store, plan, then, self._run, self._clock.wall, self._around.beside)
+        return Sweep(self._store, plan, then, self._run, self._clock.wall, beside or self._around.beside)
 
     async def _run(self, source: SourcePlan, batch: Good) -> list[Result]:
         """Run a source's functions in processes of our own: the validator's are busy with what comes in."""
