@@ -106,6 +106,7 @@ class Outside:
         self.told: dict[str, list[tuple[float, float]]] = {name: [] for name in moods}
         self.buried: dict[int, set[str]] = {}
         self.wrongs: list[str] = []
+        self._late: Counter[tuple[str, float]] = Counter()
         self._answered: Counter[Place] = Counter()
 
     def answer(self, destination: str) -> Answer:
@@ -141,6 +142,7 @@ class Outside:
         now = trio.current_time()
         for told in self.told.values():
             told[:] = [(since, min(until, now)) for since, until in told]
+        self._late.clear()
 
     def away(self, destination: str, since: float, until: float, more: Sequence[tuple[float, float]]) -> float:
         """Return for how many seconds between two moments it was paused, had asked to be left alone, or *more*."""
@@ -151,8 +153,12 @@ class Outside:
         return away
 
     def _look(self, destination: str, batch: Sequence[Delivery]) -> None:
-        """Note what is wrong with a request that is made now; at the moment itself it may have been on its way."""
+        """Note what is wrong with a request that is made now; at the moment itself, what was on its way still comes."""
         now = trio.current_time()
+        if any(one[0] == now < one[1] for one in self.told[destination]):
+            self._late[destination, now] += 1
+            if self._late[destination, now] >= HANDS[destination]:
+                self.wrongs.append(f"{destination}, {now}: it had just asked for time")
         for why, times in (("it was paused", self.held), ("it had asked for time", self.told)):
             self.wrongs += [
                 f"{destination}, {now}: {why}: {one}" for one in times[destination] if one[0] < now < one[1]
@@ -359,6 +365,8 @@ def _refused_for_itself(came: Sequence[Arrival]) -> bool:
 
 GOES = {"orders": "crm", "turns": "erp"}
 """Each sync, and where it goes."""
+HANDS = {"crm": 2, "erp": 3}
+"""Requests that a destination has at once."""
 KILLED = {"router": "router_died", "validator": "stopped"}
 """What becomes in a sync of an event of which an actor dies; no sync hears of those that its source stopped."""
 WINDOW = {"orders": 20.0, "turns": 40.0}

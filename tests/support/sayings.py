@@ -6,7 +6,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from tests.support.fates import GOES, PATIENCE, TRIES, WINDOW, Regime, Said
+from tests.support.fates import GOES, HANDS, PATIENCE, TRIES, WINDOW, Regime, Said
 
 STANDING, PARKED = 6, 3
 DESK = """
@@ -23,9 +23,9 @@ backoff = "1s..4s"
 failures = 4
 probe = "3s"
 """
-DESKS = DESK.format(name="crm", batch=3, concurrency=2, window=WINDOW["orders"], tries=TRIES["orders"]) + DESK.format(
-    name="erp", batch=1, concurrency=3, window=WINDOW["turns"], tries=TRIES["turns"]
-)
+DESKS = DESK.format(
+    name="crm", batch=3, concurrency=HANDS["crm"], window=WINDOW["orders"], tries=TRIES["orders"]
+) + DESK.format(name="erp", batch=1, concurrency=HANDS["erp"], window=WINDOW["turns"], tries=TRIES["turns"])
 SYNC = """
 [syncs.{name}]
 source = "shop"
