@@ -121,9 +121,10 @@ async def _late(store: Store, tombs: Sequence[Tomb]) -> dict[int, Result]:
 
 
 async def _ledger(erasure: Erasure, store: Store, out: Out) -> Forgotten:
-    """Erase entries that outlived their event in the log: they have a copy of it."""
+    """Erase entries that outlived their event in the log, of which they have a copy; and what was left of others."""
     found = await store.history.sweep(Selection(), (erasure.row, erasure.rows), ROWS)
-    mine = [row for _, row in found if looking.is_of(row.event, erasure.who)]
+    left = await _left(store, [row for _, row in found])
+    mine = [row for _, row in found if row.position in left or looking.is_of(row.event, erasure.who)]
     if mine:
         await out([row.position for row in mine])
     states = await _rows(store, mine)
@@ -135,6 +136,12 @@ async def _ledger(erasure: Erasure, store: Store, out: Out) -> Forgotten:
         rows_erased=dict(Counter(erasure.rows_erased) + states),
     )
     return Forgotten(erasure=after)
+
+
+async def _left(store: Store, rows: Sequence[Trouble]) -> set[int]:
+    """Return the positions of rows whose events are erased: an erasure that was cut off has left them."""
+    events = await store.history.events(sorted({row.position for row in rows})) if rows else {}
+    return {position for position, event in events.items() if not event.raw}
 
 
 async def _rows(store: Store, rows: Sequence[Trouble]) -> Counter[str]:

@@ -9,10 +9,10 @@ import trio
 from actors.receiver.frames import Frame
 from engine.messages import State
 from engine.store.base import Selection
-from engine.store.erasing import Erasure
+from engine.store.erasing import Erasure, Tomb
 from engine.store.replays import Wish
 from tests.actors.test_replay import CONTRACT
-from tests.support.grown import ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
+from tests.support.grown import NOW, ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
 
 TWO = """
 [destinations.crm]
@@ -319,4 +319,22 @@ async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_cl
     assert [b"u1" in raw for result in made.values() for raw in result.events] == [False, False]
     status = await engine.settled()
     assert users(engine)[-1] == "u2"
+    assert unbalanced(status) == []
+
+
+async def test_what_an_erasure_that_was_cut_off_has_left_goes_with_the_next(nursery, autojump_clock):
+    engine = await grow(nursery, TWO)
+    engine.desk().answer = each(lambda one: 400 if one.position == 1 else 503)
+    await let_in(engine, "u1", "u1", "u2")
+    await engine.desk().called(3)
+    await trio.sleep(1)
+    tombs = [Tomb(position=at, source="shop", received_at=NOW) for at in (1, 2)]
+    assert await engine.store.eraser.bury(tombs) == 2  # and then the engine was killed
+
+    report = await erased(engine)
+
+    assert (report.events, report.rows_erased) == (0, {"archived": 1, "retrying": 1})
+    engine.desk().answer = always(200)
+    status = await engine.settled(7200)
+    assert users(engine)[3:] == ["u2"]
     assert unbalanced(status) == []
