@@ -66,6 +66,7 @@ class Swap:
         self._runners: dict[str, Runner] = {}
         self._leaving = Leaving(tree)
         self._dropped: dict[str, int] = {}
+        self._unread: dict[str, int] = {}
 
     async def prepare(self) -> None:
         """Start the functions of sources whose functions are other than before.
@@ -118,7 +119,11 @@ class Swap:
 
     def _told(self, edit: Edit) -> Edit:
         """Return *edit* with what was only known when it was done."""
-        dropped = self._dropped.get(edit.name) if edit.kind == "source" and edit.what == "removed" else None
+        if edit.what != "removed":
+            return edit
+        if edit.kind == "sync":
+            return msgspec.structs.replace(edit, unread=self._unread[edit.name])
+        dropped = self._dropped.get(edit.name) if edit.kind == "source" else None
         return msgspec.structs.replace(edit, pending=dropped) if dropped else edit
 
     async def _counted(self) -> list[Edit]:
@@ -161,6 +166,9 @@ class Swap:
         changed = [edit.name for edit in self.diff.of("sync", "changed")]
         routers = [f"router.{name}" for name in (*removed, *moved, *changed)]
         await slots(len(routers), lambda number: self.tree.supervisor.remove(routers[number]))
+        for name in removed:
+            passed = self.tree.passed[self._old.syncs[name].source].position
+            self._unread[name] = max(passed - self.tree.routed[name].position, 0)
         await self._leaving.quiet([*removed, *moved])
         await self._leaving.archive(removed)
 

@@ -104,10 +104,13 @@ def _diff(old: Plan, new: Plan, reader: Reader) -> Diff:
     from engine.plan.diff import compare, with_pending  # noqa: PLC0415 - only where it is needed
 
     pending = Counter({name: one.count for name, one in reader.waiting().items()})
+    judged = {cursor.source: cursor.position for cursor in reader.cursors()}
+    unread: dict[str, int] = {}
     for page in reader.progress():
         pending[page.sync] += len(page.open)
+        unread[page.sync] = max(judged.get(page.source, 0) - page.high, 0)
     diff = compare(old, new)
-    return msgspec.structs.replace(diff, edits=tuple(with_pending(diff.edits, pending)))
+    return msgspec.structs.replace(diff, edits=tuple(with_pending(diff.edits, pending, unread)))
 
 
 def _compared(planned: Planned, recent: dict[str, Sequence[Logged]]) -> list[Found]:

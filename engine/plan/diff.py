@@ -32,6 +32,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
         was: the name it had; for one that is re-pointed, where it went.
         keys: what in it is other than before, as in config.toml.
         pending: deliveries without a fate that are concerned, of a source events; None if nobody counted.
+        unread: positions of the log that a removed sync has not come to; others' events are among them.
     """
 
     kind: Literal["source", "destination", "sync"]
@@ -40,16 +41,20 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     was: str = ""
     keys: tuple[str, ...] = ()
     pending: int | None = None
+    unread: int = 0
 
     def text(self) -> str:
         """Return it as a line for a person."""
         told = f"{self.kind} '{self.name}' {_TOLD[self.what].format(was=self.was)}"
         if self.keys:
             told += f": {', '.join(self.keys)}"
+        parts = []
         if self.pending:
             fate = "not judged yet are dropped: source_removed" if self.kind == "source" else _PENDING[self.what]
-            told += f" ({self.pending:,} pending {fate})"
-        return told
+            parts.append(f"{self.pending:,} pending {fate}")
+        if self.unread:
+            parts.append(f"up to {self.unread:,} events that it has not read are left out")
+        return f"{told} ({'; '.join(parts)})" if parts else told
 
 
 _TOLD = {
@@ -84,18 +89,20 @@ class Diff(msgspec.Struct, frozen=True, kw_only=True):
         return [edit for edit in self.edits if edit.kind == kind and (not whats or edit.what in whats)]
 
 
-def with_pending(edits: Iterable[Edit], pending: Mapping[str, int]) -> list[Edit]:
-    """Return *edits* with the number of deliveries that each concerns.
+def with_pending(edits: Iterable[Edit], pending: Mapping[str, int], unread: Mapping[str, int] = {}) -> list[Edit]:
+    """Return *edits* with the number of deliveries that each concerns, and of positions that are left out.
 
     Args:
         edits: what happens.
         pending: by sync, as it was called until now, deliveries without a fate.
+        unread: by sync, positions that it is behind its source.
     """
     told = []
     for edit in edits:
         concerned = edit.kind == "sync" and edit.what in _PENDING
         was = edit.was if edit.what == "renamed" else edit.name
-        told.append(msgspec.structs.replace(edit, pending=pending.get(was, 0)) if concerned else edit)
+        behind = unread.get(was, 0) if edit.what == "removed" else 0
+        told.append(msgspec.structs.replace(edit, pending=pending.get(was, 0), unread=behind) if concerned else edit)
     return told
 
 

@@ -102,6 +102,16 @@ async def test_a_removed_sync_finishes_what_is_in_flight_and_archives_the_rest(n
     assert [page.sync for page in await engine.store.meta.progress()] == ["others"]
 
 
+async def test_what_a_removed_sync_has_not_read_is_said(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERS + OTHERS)
+    await engine.tree.operator.pause("syncs", "orders")
+    await engine.send(5)
+    await trio.sleep(1)
+    made = await engine.reload(OTHERS)
+
+    assert made.changes[1] == "sync 'orders' is removed (up to 5 events that it has not read are left out)"
+
+
 async def test_a_sync_that_goes_elsewhere_takes_along_what_waits_and_what_is_retried(nursery, autojump_clock):
     engine = await grow(nursery, ORDERS + OTHERS)
     crm = engine.desk()

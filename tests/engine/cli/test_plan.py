@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from engine.config.load import load
-from engine.store.base import Change
+from engine.store.base import Change, Cursor
 from engine.store.opening import open_store
 from engine.store.revisions import Reached, keep_revision
 from tests.support.stores import event, progress, trouble
@@ -131,7 +131,8 @@ def test_a_sync_that_is_renamed_is_the_same_sync(recorded: Path, headrace: Calla
 def test_what_is_pending_is_told_before_its_sync_is_removed(recorded: Path, headrace: Callable[..., Any]) -> None:
     async def fill() -> None:
         store = await open_store("sqlite", recorded / "data")
-        await store.commit(Change(progress=(progress(3, (1, 2)),), troubles=(trouble(3),)))
+        cursors = (Cursor(source="shop", position=3),)
+        await store.commit(Change(cursors=cursors, progress=(progress(2, (1,)),), troubles=(trouble(2),)))
         await store.aclose()
 
     trio.run(fill)
@@ -139,7 +140,10 @@ def test_what_is_pending_is_told_before_its_sync_is_removed(recorded: Path, head
 
     said = headrace("plan", "-c", "new.toml")
 
-    assert said.out.startswith("sync 'orders' is removed (3 pending go to the archive: sync_removed)\n")
+    assert said.out.startswith(
+        "sync 'orders' is removed (2 pending go to the archive: sync_removed; "
+        "up to 1 events that it has not read are left out)\n"
+    )
 
 
 def test_a_store_that_nothing_ran_on_is_told(recorded: Path, tmp_path: Path, headrace: Callable[..., Any]) -> None:

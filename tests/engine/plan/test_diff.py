@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.plan.diff import Diff, Edit, compare, merged
+from engine.plan.diff import Diff, Edit, compare, merged, with_pending
 from tests.support.plans import plan_of
 
 BASE = """
@@ -111,6 +111,18 @@ def test_what_is_pending_is_said_with_where_it_goes() -> None:
     edit = Edit(kind="sync", name="orders", what="removed", pending=1200)
 
     assert edit.text() == "sync 'orders' is removed (1,200 pending go to the archive: sync_removed)"
+
+
+def test_what_a_removed_sync_has_not_read_is_said() -> None:
+    removed = Edit(kind="sync", name="orders", what="removed")
+    renamed = Edit(kind="sync", name="sales", what="renamed", was="orders")
+    told = with_pending([removed, renamed], {"orders": 2}, {"orders": 3000})
+
+    left_out = "up to 3,000 events that it has not read are left out"
+    assert [edit.text() for edit in told] == [
+        f"sync 'orders' is removed (2 pending go to the archive: sync_removed; {left_out})",
+        "sync 'sales' was 'orders' (2 pending go along)",
+    ]
 
 
 def test_what_is_not_touched_stays_the_very_same() -> None:
