@@ -35,6 +35,9 @@ def put(app: App, house: House) -> None:  # noqa: ARG001 - every command is put 
     def pause(what: What, name: Name = "", /, *, config: ConfigFile = DEFAULT) -> int:
         """Hold a sync or destination back: its events wait in the store, also over a restart.
 
+        What a sync has made before, at most 1,024 deliveries and its retries, is still sent; pausing its destination
+        holds that back, too.
+
         Example: headrace pause orders, or headrace pause destination crm if a sync is called so, too
 
         Args:
