@@ -28,6 +28,8 @@ from engine.store.replays import Became, Place, Refused, Replay, Wish
 
 LOOKED = 256
 """Positions of the log that are read together."""
+LONGEST = 1.0
+"""Seconds after which a step looks at no more: functions may take long, and reloads and erasures wait for its end."""
 
 Good = Sequence[tuple[Logged, dict[str, Any]]]
 Transform = Callable[[SourcePlan, Good], Awaitable[list[Result]]]
@@ -126,7 +128,11 @@ class Sweep:
         found = await self._store.history.sweep(selection, (place.row, place.rows), limit)
         known = await self._store.history.events([row.position for _, row in found])
         results = await self._store.results(list(known))
-        for _, trouble in found:
+        looked = place.row
+        for number, trouble in found:
+            if looked > place.row and self._now() - asked.now > LONGEST:
+                return msgspec.structs.replace(place, row=looked)
+            looked = number
             if trouble.state is State.RETRYING:
                 made.of(trouble.sync).pending += 1
             elif trouble.sync:
@@ -216,14 +222,15 @@ class Sweep:
         sync = self._plan.syncs.get(name)
         if sync is None or sync.source not in self._plan.sources:  # gone since it began
             return msgspec.structs.replace(place, read=place.read | {name: place.upto[name]})
-        source, upto, read = self._plan.sources[sync.source], place.upto[name], place.read.get(name, 0)
+        source, upto, began = self._plan.sources[sync.source], place.upto[name], place.read.get(name, 0)
         # Waits until all of it is durable; whoever asks for a count says where it ends, and may say anything.
-        page = await self._store.read(source.name, read, min(upto, self._store.last), LOOKED)
+        page = await self._store.read(source.name, began, min(upto, self._store.last), LOOKED)
         results = await self._store.results([one.position for one in page]) if page else {}
         opened = {page.sync: set(page.open) for page in await self._store.meta.progress()}.get(name, set())
         known = await self._rows_of([one.position for one in page if _in_time(one, asked)])
+        read = began
         for logged in page:
-            if len(made.again) >= limit:
+            if len(made.again) >= limit or (read > began and self._now() - asked.now > LONGEST):
                 return msgspec.structs.replace(place, read=place.read | {name: read})
             read = logged.position
             if _in_time(logged, asked) and logged.raw:

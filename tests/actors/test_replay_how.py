@@ -10,6 +10,7 @@ import trio
 
 from engine.messages import State
 from engine.store.base import Selection
+from engine.store.erasing import Erasure
 from engine.store.replays import Replay, Wish
 from engine.store.revisions import Reached, keep_revision
 from tests.support.grown import ORDERS, Engine, always, at_once, grow, hang, reopened, unbalanced
@@ -181,3 +182,27 @@ async def test_one_that_is_held_lets_those_behind_it_go(nursery, autojump_clock,
     )
     assert len(engine.desk("erp").calls) == 40
     assert (await engine.tree.operator.stop_replay(held.number)) is not None
+
+
+async def test_functions_that_take_long_hold_up_no_erasure(nursery, autojump_clock, tmp_path: Path, monkeypatch):
+    (tmp_path / "f.py").write_text("def transform_events(events):\n    raise ValueError('no')\n")
+    engine = await grow(nursery, FUNCTION + ORDERS, folder=tmp_path)
+    await engine.send(8)
+    await engine.settled()
+    run = engine.tree.replayer._run
+
+    async def slowly(*about):
+        await trio.sleep(2)
+        return await run(*about)
+
+    monkeypatch.setattr(engine.tree.replayer, "_run", slowly)
+    number = (await engine.tree.operator.replay(Wish())).number
+    await trio.sleep(1)
+
+    with trio.fail_after(3):
+        await engine.tree.operator.erase(Erasure(kind="userId", value="nobody"))
+
+    assert (await found(engine, number)).state == "running"
+    await trio.sleep(30)
+    ended = await found(engine, number)
+    assert (ended.state, ended.became[""].failed) == ("done", 8)
