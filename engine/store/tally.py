@@ -137,7 +137,7 @@ class Tally:
 
     def sync_removed(self, work: Work) -> None:
         """Archive a delivery whose sync is gone."""
-        error = "its sync was removed before it was sent\nbring the sync back and retry it, if it is still worth sending"
+        error = "its sync was removed before it was sent\nbring the sync back and retry it, if it is worth sending"
         self._archived(work, "sync_removed", error)
 
     def sender_died(self, work: Work, down: float) -> Trouble:
