@@ -51,18 +51,21 @@ class Then:
         self._aside = aside
         self._heads: list[Head] | None = None
         self._compiled: dict[int, Plan | None] = {}
+        self._names: dict[str, dict[int, str]] = {}
 
     async def today(self) -> int:
         """Return the number of today's plan, 0 if it is not kept; then look again, since a reload keeps it last."""
         if not self._today(await self._known()):
             self._heads = None
+            self._names.clear()
         return self._today(await self._known())
 
     async def sync(self, name: str, position: int) -> SyncPlan | None:
         """Return the sync as it read the event at *position*, or None if nobody knows that plan any more."""
         known = await self._known()
-        plan = await self._of(number_of(known, name, position), known)
-        return None if plan is None else self._named(plan, name)
+        number = number_of(known, name, position)
+        plan = await self._of(number, known)
+        return None if plan is None else plan.syncs.get(await self._name(name, number, known))
 
     async def source(self, name: str, position: int) -> SourcePlan | None:
         """Return the source as it judged the event at *position*, or None if nobody knows that plan any more."""
@@ -73,14 +76,28 @@ class Then:
     async def unread(self, sync: SyncPlan, position: int) -> bool:
         """Return whether *sync* was not there yet when the event at *position* came by, or read another source."""
         known = await self._known()
-        plan = await self._of(number_of(known, sync.name, position), known)
-        was = None if plan is None else self._named(plan, sync.name)
-        return plan is not None and (was is None or was.source != sync.source)
+        if await self._of(number_of(known, sync.name, position), known) is None:
+            return False
+        was = await self.sync(sync.name, position)
+        return was is None or was.source != sync.source
 
-    def _named(self, plan: Plan, name: str) -> SyncPlan | None:
-        """Return today's sync *name* as it was in *plan*, where it may have had its former name."""
+    async def _name(self, name: str, number: int, known: Sequence[Head]) -> str:
+        """Return what today's sync *name* was called in the plan of that number."""
+        if name not in self._names:
+            self._names[name] = await self._called(name, known)
+        return self._names[name].get(number, name)
+
+    async def _called(self, name: str, known: Sequence[Head]) -> dict[int, str]:
+        """Return by number what today's sync *name* was called: each new name tells the one before, once."""
+        called: dict[int, str] = {}
         was = self._plan.syncs[name].was if name in self._plan.syncs else ""
-        return plan.syncs.get(name) or plan.syncs.get(was or name)
+        for head in reversed(known):
+            found = await revision(self._store, head.number)
+            syncs = found.tables.get("syncs", {}) if found else {}
+            name = was if name not in syncs and was in syncs else name
+            was = syncs[name].get("was", "") if name in syncs else was
+            called[head.number] = name
+        return called
 
     def _today(self, known: Sequence[Head]) -> int:
         return known[-1].number if known and known[-1].digest == self._plan.digest else 0

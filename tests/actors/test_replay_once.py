@@ -279,3 +279,19 @@ async def test_a_plan_that_no_engine_has_run_with_decided_nothing(nursery, autoj
 
     assert facts(await counted(edited, Wish(fates=("filtered",)))) == {"sent": 2}
     assert facts(await counted(edited, Wish(fates=("delivered",)))) == {"sent": 2, "changed": 2}
+
+
+async def test_a_sync_is_known_by_all_the_names_it_had(nursery, autojump_clock):
+    first = await grow(nursery, ORDERS, remember=True)
+    await first.send(2)
+    await first.settled()
+    await first.stop()
+    second = await grow(nursery, renamed(ORDERS), reopened(first.store), remember=True)
+    await second.stop()
+    third = await grow(nursery, ORDERS.replace("syncs.orders", "syncs.sales"), reopened(second.store), remember=True)
+
+    [traced] = await third.tree.operator.trace("m1")
+    assert [(one.sync, one.fate) for one in traced.syncs] == [("sales", "delivered")]
+    assert facts(await ended(third, Wish(fates=("delivered",))), "sales") == {"sent": 2}
+    await third.settled()
+    assert sent(third) == sent(first)
