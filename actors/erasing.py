@@ -41,6 +41,8 @@ async def erase(tree: Tree, erasure: Erasure) -> Erasure:
         await _judged(tree, positions)
         for offers in tree.offers.values():
             offers.forget()
+        for gate in tree.gates.values():
+            gate.recall()  # a router that waits for room would go on with what it has in hand, hours later
         taken += await _take_out(tree, positions)
 
     async def judge(source: str, position: int) -> SourcePlan | None:
@@ -133,7 +135,8 @@ def _forget_windows(tree: Tree, value: str) -> None:
 async def _in_flight(tree: Tree) -> int:
     """Return how many open deliveries are of erased events, and events that a router has in hand for a sync."""
     opened = [position for page in tree.books.syncs.values() for position, _ in page.open]
-    opened += [one.position for inbox in tree.offers.values() for held in inbox.held for one in held.events]
+    held = [event for inbox in tree.offers.values() for passed in inbox.held for event in passed.events]
+    opened += [event.position for event in held if event.body]  # what it reads again is empty
     events = await tree.store.history.events(sorted(set(opened)))
     gone = {position for position, event in events.items() if not event.raw}
     return sum(position in gone for position in opened)

@@ -85,13 +85,23 @@ class Router(Reader[Passed]):
         while self.reopened:
             first = min(position for position, _ in self.reopened)
             upto = min(first + RUN - 1, self.follower.place.position)  # beyond it the log may not reach yet
-            await self._reopen(await self.follower.read(first - 1, upto))
+            before = self.outlets.gate.recalls
+            passed = await self.follower.read(first - 1, upto)
+            if before == self.outlets.gate.recalls:
+                await self._reopen(passed)
         if self.outlets.ordering is not None:
             self.outlets.ordering.began()
 
     async def receive(self, passed: Passed, /) -> None:
-        """Route every event of *passed*; wait for room before anything is reported or handed on."""
-        await self.outlets.gate.wait()
+        """Route every event of *passed*; wait for room before anything is reported or handed on.
+
+        If it is called back while it waits, it reads them again: an event may have been erased.
+        """
+        if self.outlets.gate.shut:
+            with self.outlets.gate.leave() as away:
+                await self.outlets.gate.wait()
+            if away.cancelled_caught:
+                return
         now = self.clock.wall()
         if passed.events:
             self.outlets.latency.add(now - passed.events[0].received_at)
@@ -121,6 +131,15 @@ class Router(Reader[Passed]):
         )
         await self._hand_on(routed, deliveries)
 
+    async def _next(self) -> Passed | None:
+        """Return what comes next, as it is now: what was called back while it was read is read again."""
+        while True:
+            before = self.outlets.gate.recalls
+            passed = await super()._next()
+            if passed is None or before == self.outlets.gate.recalls:
+                return passed
+            self.inbox.done()
+
     async def poisoned(self, message: Passed, error: Exception, /) -> None:
         """Archive the events of *message*, which killed two routers, and go on after them."""
         now = self.clock.wall()
@@ -128,29 +147,45 @@ class Router(Reader[Passed]):
         routed = Routed(
             sync=self.sync.name, after=message.after, upto=message.upto, matched=len(troubles), troubles=troubles
         )
-        await self._hand_on(routed, [])
+        while not await self._hand_on(routed, []):
+            pass
 
-    async def _hand_on(self, routed: Routed, deliveries: list[Delivery]) -> None:
-        """Report, then hand on; the place moves with the hand-over, so that a death before it repeats nothing."""
-        ordering = self.outlets.ordering
-        if ordering is not None:
-            await ordering.room(deliveries)
-        lane = self.outlets.lanes[self.sync.name]
-        places = min(len(deliveries), lane.room.capacity)
-        await lane.room.reserve(places)
+    async def _hand_on(self, routed: Routed, deliveries: list[Delivery]) -> bool:
+        """Report, then hand on; the place moves with the hand-over, so that a death before it repeats nothing.
+
+        Returns:
+            Whether it was done; not if it was called back while it waited.
+        """
+        ordering, room = self.outlets.ordering, self.outlets.lanes[self.sync.name].room
+        places = min(len(deliveries), room.capacity)
+        if ordering is None and room.free >= places:
+            await self._report(routed, deliveries, places)
+        else:
+            with self.outlets.gate.leave() as away:
+                await self._report(routed, deliveries, places)
+            if away.cancelled_caught:
+                return False
+        self.follower.place.move(routed.upto)
+        if deliveries and ordering is not None:
+            await self._park(ordering.admit(deliveries))
+        elif deliveries:
+            self.outlets.lanes.put(self.sync.name, deliveries)
+        return True
+
+    async def _report(self, routed: Routed, deliveries: Sequence[Delivery], places: int) -> None:
+        """Reserve *places* for the deliveries, and tell the archiver of them; if it is cut off, nothing was done."""
+        if self.outlets.ordering is not None:
+            await self.outlets.ordering.room(deliveries)
+        room = self.outlets.lanes[self.sync.name].room
+        await room.reserve(places)
         with ExitStack() as undo:
-            undo.callback(lane.room.give, places)
+            undo.callback(room.give, places)
             if routed.troubles:
                 kept = await self.outlets.places.reserve_some(len(routed.troubles))
                 undo.callback(self.outlets.places.give, kept)
                 routed = msgspec.structs.replace(routed, places=kept)
             await self.outlets.archiver.put(routed)
             undo.pop_all()
-        self.follower.place.move(routed.upto)
-        if deliveries and ordering is not None:
-            await self._park(ordering.admit(deliveries))
-        elif deliveries:
-            self.outlets.lanes.put(self.sync.name, deliveries)
 
     async def _park(self, deliveries: list[Delivery]) -> None:
         """Put in the ledger what waits for its turn and has no room in memory."""
@@ -181,8 +216,8 @@ class Router(Reader[Passed]):
             opened=_entries(again),
             voided=tuple(voided),
         )
-        await self._hand_on(routed, again)
-        self.reopened -= wanted
+        if await self._hand_on(routed, again):
+            self.reopened -= wanted
 
 
 def _entries(deliveries: Sequence[Delivery]) -> tuple[tuple[int, str], ...]:

@@ -115,10 +115,9 @@ class Lives(RuleBasedStateMachine):
         return {name: [n for n, _ in page.open] for name, page in self.engine.tree.books.syncs.items()}
 
     def _in_hand(self) -> dict[str, set[int]]:
-        """Return the events of each sync that its router or its sender has in hand."""
-        tree = self.engine.tree
-        found = {name: {one.position for span in box.held for one in span.events} for name, box in tree.offers.items()}
-        for lanes in tree.lanes.values():
+        """Return the events of each sync that its sender has in hand."""
+        found: dict[str, set[int]] = {name: set() for name in GOES}
+        for lanes in self.engine.tree.lanes.values():
             for _, picked in lanes._hand.values():
                 for one in map(work_delivery, picked):
                     found[one.sync].add(one.position)

@@ -45,6 +45,20 @@ async def test_a_shut_gate_holds_everybody_and_lets_all_through_when_opened(auto
     assert sorted(through) == ["a", "b"]
 
 
+async def test_a_gate_calls_back_who_is_on_his_way_and_nobody_else(autojump_clock) -> None:
+    gate = Gate()
+    with gate.leave() as arrived:
+        await trio.sleep(1)
+    gate.recall()
+
+    with gate.leave() as away:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            gate.recall()
+
+    assert (arrived.cancelled_caught, away.cancelled_caught, gate.recalls) == (False, True, 2)
+
+
 def test_a_mark_only_grows() -> None:
     mark = Mark(3)
     mark.move(7)
