@@ -158,7 +158,7 @@ class Router(Reader[Passed]):
         """
         ordering, room = self.outlets.ordering, self.outlets.lanes[self.sync.name].room
         places = min(len(deliveries), room.capacity)
-        if ordering is None and room.free >= places:
+        if ordering is None and room.free >= places and not routed.troubles:  # it need not wait for long
             await self._report(routed, deliveries, places)
         else:
             with self.outlets.gate.leave() as away:
