@@ -95,13 +95,19 @@ class Router(Reader[Passed]):
     async def receive(self, passed: Passed, /) -> None:
         """Route every event of *passed*; wait for room before anything is reported or handed on.
 
-        If it is called back while it waits, it reads them again: an event may have been erased.
+        If it is called back meanwhile, it reads them again: an event may have been erased.
         """
+        while not await self._route(passed):
+            passed = await self._again(passed)
+
+    async def _route(self, passed: Passed) -> bool:
+        """Return whether it was done; not if it was called back."""
+        before = self.outlets.gate.recalls
         if self.outlets.gate.shut:
             with self.outlets.gate.leave() as away:
                 await self.outlets.gate.wait()
             if away.cancelled_caught:
-                return
+                return False
         now = self.clock.wall()
         if passed.events:
             self.outlets.latency.add(now - passed.events[0].received_at)
@@ -113,6 +119,8 @@ class Router(Reader[Passed]):
         for number, event in enumerate(passed.events, 1):
             if not number % SLICE:
                 await trio.lowlevel.checkpoint()
+                if before != self.outlets.gate.recalls:
+                    return False
             made = decide(event, now)
             if made.reason:
                 filtered[made.reason] += 1
@@ -129,7 +137,26 @@ class Router(Reader[Passed]):
             matched=matched,
             troubles=tuple(troubles),
         )
-        await self._hand_on(routed, deliveries)
+        return await self._hand_on(routed, deliveries)
+
+    async def _again(self, passed: Passed) -> Passed:
+        """Return the same events as they are now, in hand.
+
+        No others, though some of those between may pass now: whoever let them pass saw this sync beyond them.
+        """
+        self._hold(msgspec.structs.replace(passed, events=()))
+        known = {event.position for event in passed.events}
+        while True:
+            before = self.outlets.gate.recalls
+            read = await self.follower.read(passed.after, passed.upto)
+            if before == self.outlets.gate.recalls:
+                events = tuple([event for event in read.events if event.position in known])
+                return self._hold(msgspec.structs.replace(passed, events=events))
+
+    def _hold(self, passed: Passed) -> Passed:
+        self.inbox.done()
+        self.inbox.hold(passed)
+        return passed
 
     async def _next(self) -> Passed | None:
         """Return what comes next, as it is now: what was called back while it was read is read again."""

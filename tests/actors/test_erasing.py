@@ -11,8 +11,8 @@ from engine.messages import State
 from engine.store.base import Selection
 from engine.store.erasing import Erasure, Tomb
 from engine.store.replays import Wish
-from tests.actors.test_replay import CONTRACT
-from tests.support.grown import NOW, ORDERS, Engine, always, each, grow, hang, reopened, unbalanced
+from tests.actors.test_replay import CONTRACT, ended, facts
+from tests.support.grown import NOW, ORDERS, Engine, always, at_once, each, grow, hang, reopened, unbalanced
 
 TWO = """
 [destinations.crm]
@@ -177,6 +177,26 @@ async def test_a_sync_that_lags_filters_what_was_erased(nursery, autojump_clock)
     sync = status.syncs[0]
     assert users(engine) == ["u2"] * 600  # the router let go of what it had taken before it met the shut gate
     assert (sync.filtered, sync.delivered) == ({"erased": 600}, 600)
+    assert unbalanced(status) == []
+
+
+async def test_a_router_that_reads_again_takes_nothing_that_a_replay_sends(nursery, autojump_clock, monkeypatch):
+    monkeypatch.setattr("actors.replayer._aside", at_once)  # while a thread did it, trio's clock would jump
+    engine = await grow(nursery, CONTRACT.format(name="Other") + TWO, remember=True)
+    await engine.tree.operator.pause("syncs", "orders")
+    await let_in(engine, "u1", "u2", "u1", "u3")
+    await trio.sleep(1)
+    await engine.reload(CONTRACT.format(name="Seen") + TWO)
+
+    # The router stands at the gate with none of them in hand: they were blocked.
+    assert facts(await ended(engine, Wish())) == {"sent": 4}
+    report = await erased(engine)
+    assert report.in_flight == 0
+    await engine.tree.operator.resume("syncs", "orders")
+    status = await engine.settled()
+
+    assert sorted(users(engine)) == ["u1", "u1", "u2", "u3"]  # sent by the replay, before the erasure
+    assert (status.syncs[0].created, status.syncs[0].delivered) == (4, 4)
     assert unbalanced(status) == []
 
 
