@@ -97,10 +97,10 @@ class Router(Reader[Passed]):
 
         If it is called back meanwhile, it reads them again: an event may have been erased.
         """
-        while not await self._route(passed):
+        while not await self._carry(passed):
             passed = await self._again(passed)
 
-    async def _route(self, passed: Passed) -> bool:
+    async def _carry(self, passed: Passed) -> bool:
         """Return whether it was done; not if it was called back."""
         before = self.outlets.gate.recalls
         if self.outlets.gate.shut:

@@ -22,10 +22,10 @@ from engine.runtime.channel import Inbox
 from engine.store.base import Selection
 from engine.store.erasing import Erasure
 from engine.store.replays import Refused, Replay, Wish
-from tests.support.fates import FILTERED, Place, Regime, Said
+from tests.support.fates import FILTERED, GOES, Place, Regime, Said
 from tests.support.grown import unbalanced
 from tests.support.lives import Lives
-from tests.support.sayings import EVENTS, GOES, PARKED, REGIMES, STANDING
+from tests.support.sayings import EVENTS, PARKED, REGIMES, STANDING
 
 MOODS = st.sampled_from(["well", "slow", "hang", "refused", "503", "401", "429"])
 SYNCS = st.sampled_from(sorted(GOES))
@@ -251,8 +251,8 @@ class Delivering(Lives):
             assert sum(sync.filtered.values()) + sync.matched <= self.told.sources[0].passed
         self._bounds()
         assert self.outside.wrongs == []
-        for sync, upto in self.shut.items():
-            assert self._marks()[sync] <= upto, f"{sync} is paused, and reads on from {upto}"
+        for name, upto in self.shut.items():
+            assert self._marks()[name] <= upto, f"{name} is paused, and reads on from {upto}"
         wrong = self._unknown()
         assert not wrong, wrong
         self.failed = False
