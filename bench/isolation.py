@@ -3,7 +3,7 @@
 Turns take turns: in one the third is alone, in the next every event goes to the two sick ones as well, and each pair
 begins with the other kind. (Beside two that are well it would look better than alone: these cost requests.) The verdict
 is the median over the pairs of the p95 from send to arrival at the third; a turn is void, and repeated, as in the
-pipeline bench.
+pipeline bench, and a pair of which one stays void makes room for another.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from bench.judged import VOID, judged, lost_in
 from bench.pipeline import CONNECTIONS, KEY, WARM_UP
 
 PAIRS = 5
+TIMES = 3
+"""How many times as many pairs are tried, at most, until so many are not void."""
 RATIO = 1.3
 """Of company to alone, at most, or…"""
 APART = 2.0
@@ -58,9 +60,11 @@ def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], 
     """Run all pairs and return turns, ratio and verdict."""
     turns: dict[str, list[dict[str, Any]]] = {"alone": [], "sick": []}
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
-        for pair in range(pairs):
+        for pair in range(pairs * TIMES):
+            if len(good := clean(turns)) == pairs:
+                break
             for others in ("alone", "sick") if pair % 2 else ("sick", "alone"):
-                tell(f"pair {pair + 1} of {pairs}: {others}")
+                tell(f"pair {pair + 1}, {len(good)} of {pairs} good: {others}")
                 once = partial(_turn, others, rate=rate, seconds=seconds, folder=Path(folder))
                 turns[others].append(judged(once))
     lost = lost_in(turns)
@@ -108,11 +112,15 @@ def _figures(generated: dict[str, Any], arrivals: list[list[int]], others: list[
     }
 
 
+def clean(turns: dict[str, list[dict[str, Any]]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the pairs of which neither turn is void."""
+    pairs = zip(turns["alone"], turns["sick"], strict=True)
+    return [(alone, sick) for alone, sick in pairs if not (alone["void"] or sick["void"])]
+
+
 def verdict(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the medians over the pairs of which neither turn is void; None for all if there is no such pair."""
-    pairs = [
-        pair for pair in zip(turns["alone"], turns["sick"], strict=True) if not (pair[0]["void"] or pair[1]["void"])
-    ]
+    """Return the medians over the clean pairs; None for all if there is none."""
+    pairs = clean(turns)
     if not pairs:
         return {"pairs": 0, "kept": None}
     ratio = statistics.median(sick["p95"] / alone["p95"] for alone, sick in pairs)

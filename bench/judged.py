@@ -11,7 +11,7 @@ LATE = 10.0
 """Milliseconds: a generator that was later makes a turn void."""
 STOLEN = 0.05
 """The part of the machine's time that its host may have given to others; more makes a turn void."""
-TRIES = 6
+TRIES = 3
 """Turns that may be void one after another before the figure is given as void."""
 VOID = f"the generator was late by more than {LATE:g} ms, or the host gave more than {STOLEN:.0%} of the time to others"
 
