@@ -131,6 +131,8 @@ class Ordering:
 
     def moved(self, moved: Moved) -> None:
         """Know what was written: rows that ended by another hand, and rows that are parked for good."""
+        if gone := set(moved.discarded):
+            self.take_out(lambda work: _name(work) in gone)
         for name in moved.ended:
             self._go_on(self.turns.ended(name))
         for sync, turn in moved.parked:

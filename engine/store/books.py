@@ -39,6 +39,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
         released: ids whose row stays as it is and may be claimed again.
         counts: (scope, name) to what is added to it; nothing that adds 0.
         held: for each settle, whether its claim still held.
+        lost: ids of settles whose claim did not, and that have no row that waits.
     """
 
     before: Mapping[str, Standing]
@@ -46,6 +47,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     released: tuple[str, ...] = ()
     counts: dict[tuple[str, str], int]
     held: tuple[bool, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Fold:
@@ -122,7 +124,12 @@ class Fold:
                 self.add(f"sync:{now.sync}", "delivered", 1)
         return True
 
-    def effect(self, held: tuple[bool, ...] = ()) -> Effect:
+    def waits(self, row_id: str) -> bool:
+        """Return whether there is such a row, and it is tried again."""
+        now = self._now(row_id)
+        return now is not None and now.state is State.RETRYING
+
+    def effect(self, held: tuple[bool, ...] = (), lost: tuple[str, ...] = ()) -> Effect:
         """Return the sum of everything taken so far."""
         return Effect(
             before=self._before,
@@ -130,6 +137,7 @@ class Fold:
             released=tuple(self._released),
             counts={key: much for key, much in self._counts.items() if much},
             held=held,
+            lost=lost,
         )
 
     def _now(self, trouble_id: str) -> Standing | None:
@@ -195,7 +203,8 @@ def decide(
     for row_id in change.ended:
         fold.end(row_id)
     held = tuple([ok and fold.settle(settle) for settle, ok in zip(change.settles, good, strict=True)])
-    return fold.effect(held)
+    settled = zip(change.settles, held, strict=True)
+    return fold.effect(held, tuple([one.id for one, ok in settled if not ok and not fold.waits(one.id)]))
 
 
 def abandoned(progress: Progress | None) -> Effect:
@@ -302,12 +311,14 @@ def moved(effect: Effect) -> Moved:
     ]
     # Its event was erased before it was written for the first time: no such row, and nothing waits for it.
     ended += [row_id for row_id, row in effect.after.items() if row is None and row_id not in effect.before]
+    discarded = [row_id for row_id in ended if (row := effect.after.get(row_id)) and row.state is State.DISCARDED]
+    ended += effect.lost  # a sender said that it is tried again, or not; nobody else will tell of it
     parked = [
         (trouble.sync, trouble.turn)
         for trouble in effect.after.values()
         if trouble is not None and trouble.due_at == NEVER and trouble.id not in effect.before
     ]
-    return Moved(ended=tuple(ended), parked=tuple(parked))
+    return Moved(ended=tuple(ended), discarded=tuple(discarded), parked=tuple(parked))
 
 
 def _waits(trouble: Trouble | None) -> bool:

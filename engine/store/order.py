@@ -9,11 +9,13 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     """What was written that the order of deliveries depends on.
 
     Attributes:
-        ended: ids of ledger rows that were retrying and are not any more.
+        ended: ids of ledger rows that were retrying and are not any more, or that somebody said were and are not.
+        discarded: of these, those that a person discarded.
         parked: sync and turn of each row that was parked.
     """
 
     ended: tuple[str, ...] = ()
+    discarded: tuple[str, ...] = ()
     parked: tuple[tuple[str, str], ...] = ()
 
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from actors.ordering import Ordering, Orderings
-from engine.messages import Delivery
+from engine.messages import Delivery, State
 from engine.plugin import Item, by_status
 from engine.runtime import turns
 from engine.runtime.bell import Bell
@@ -320,6 +320,45 @@ async def test_a_discarded_head_lets_the_next_go(nursery, autojump_clock):
 
     assert positions(engine, "a") == [1, 2, 3]
     assert status.syncs[0].discarded == 1
+    assert unbalanced(status) == []
+
+
+async def test_one_that_is_discarded_while_it_stands_behind_others_is_not_sent_and_holds_up_nobody(
+    nursery, autojump_clock, small
+):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 and not one.attempts else 200)
+    await engine.send(1, user="a")
+    await engine.desk().called(1)
+    await engine.send(30, user="a")
+    engine.desk().answer = slow(5, lambda one: 500 if one.position == 15 else 200)
+    while 12 not in positions(engine, "a"):  # the first of those that were parked: others came back with it
+        await engine.desk().called(len(engine.desk().calls) + 1)
+    [row] = [one for one in await engine.store.ledger.list(Selection(limit=100)) if one.position == 15]
+    assert (row.state, row.reason) == (State.RETRYING, "parked")
+
+    assert await engine.tree.operator.discard(Selection(ids=(row.id,))) == 1
+    status = await engine.settled(3600)
+
+    assert positions(engine, "a") == [1, *range(1, 15), *range(16, 32)]
+    assert (status.syncs[0].delivered, status.syncs[0].discarded) == (30, 1)
+    assert unbalanced(status) == []
+    assert engine.tree.orderings.of("orders").turns.lines == {}
+
+
+async def test_one_that_is_discarded_in_flight_and_fails_holds_up_nobody(nursery, autojump_clock):
+    engine = await grow(nursery, ORDERED)
+    engine.desk().answer = each(lambda one: 500 if one.position == 1 else 200)
+    await engine.send(3, user="a")
+    await engine.desk().called(1)
+    engine.desk().answer = slow(5, lambda one: 500 if one.position == 1 else 200)
+    await engine.desk().called(2)
+
+    assert await engine.tree.operator.discard(Selection(sync="orders")) == 1
+    status = await engine.settled(3600)
+
+    assert positions(engine, "a") == [1, 1, 2, 3]
+    assert (status.syncs[0].delivered, status.syncs[0].discarded) == (2, 1)
     assert unbalanced(status) == []
 
 
