@@ -35,7 +35,7 @@ SLOT = 10.0
 """Seconds of one mood, and of one slot."""
 CONNECTIONS = 10
 PATIENCE = 60.0
-"""Seconds without any progress, after the load, until what has no fate by then is given up."""
+"""Seconds without any progress, after the load, until what has no fate by then, or a book, is given up."""
 WARM = 300.0
 """Seconds before which memory says nothing: caches fill, and so does the door's memory of 100,000 messageIds."""
 DELAYED = 0.01
@@ -191,6 +191,7 @@ def _settled(console: str) -> Status:
         source = status.sources[0]
         left = source.lag + status.last - source.passed
         left += sum(sync.lag + sync.open + sync.pending for sync in status.syncs)
+        left += sum(not line.balanced for line in equations(status))  # counts are as of the last transaction
         if not left or time.monotonic() > ends:
             return status
         if left < least:
