@@ -59,8 +59,9 @@ class Reader:
         with trio.CancelScope() as self._stopping:
             place = await self._remembered()
             while True:
-                lines = await trio.to_thread.run_sync(_lines, self._path, place.offset)
-                if lines is None or not self._door.plan.enabled:  # what is refused would never be read again
+                enabled = self._door.plan.enabled  # if not, all would be refused, and never be read again
+                lines = await trio.to_thread.run_sync(_lines, self._path, place.offset) if enabled else None
+                if lines is None or not self._door.plan.enabled:
                     await self._intake.clock.sleep(LOOK)
                     continue
                 began, found = lines

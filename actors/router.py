@@ -85,10 +85,7 @@ class Router(Reader[Passed]):
         while self.reopened:
             first = min(position for position, _ in self.reopened)
             upto = min(first + RUN - 1, self.follower.place.position)  # beyond it the log may not reach yet
-            before = self.outlets.gate.recalls
-            passed = await self.follower.read(first - 1, upto)
-            if before == self.outlets.gate.recalls:
-                await self._reopen(passed)
+            await self._reopen(await self._read(first - 1, upto))
         if self.outlets.ordering is not None:
             self.outlets.ordering.began()
 
@@ -146,12 +143,17 @@ class Router(Reader[Passed]):
         """
         self._hold(msgspec.structs.replace(passed, events=()))
         known = {event.position for event in passed.events}
+        read = await self._read(passed.after, passed.upto)
+        events = tuple([event for event in read.events if event.position in known])
+        return self._hold(msgspec.structs.replace(passed, events=events))
+
+    async def _read(self, after: int, upto: int) -> Passed:
+        """Return what lies between two positions as it is now: if it is called back meanwhile, it reads again."""
         while True:
             before = self.outlets.gate.recalls
-            read = await self.follower.read(passed.after, passed.upto)
+            passed = await self.follower.read(after, upto)
             if before == self.outlets.gate.recalls:
-                events = tuple([event for event in read.events if event.position in known])
-                return self._hold(msgspec.structs.replace(passed, events=events))
+                return passed
 
     def _hold(self, passed: Passed) -> Passed:
         self.inbox.done()

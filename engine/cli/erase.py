@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -17,8 +17,6 @@ from engine.errors import HeadraceError
 from engine.store.erasing import Erasure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.cli import House
     from engine.plan import Plan, SourcePlan
     from engine.store.base import Store
@@ -89,10 +87,7 @@ async def _offline(store: Store, plan: Plan, erasure: Erasure, moved: Moved) -> 
     from engine.plan.erasing import forget  # noqa: PLC0415 - likewise
     from engine.plan.then import Then  # noqa: PLC0415 - likewise
 
-    async def aside(call: Callable[[], Any]) -> Any:
-        return await trio.to_thread.run_sync(call)
-
-    then = Then(store, plan, plan.registry, aside)
+    then = Then(store, plan, plan.registry, trio.to_thread.run_sync)
 
     async def judge(source: str, position: int) -> SourcePlan | None:
         return await then.source(source, position) or plan.sources.get(source)

@@ -6,12 +6,11 @@ from typing import Any
 
 import msgspec
 
-from engine.config.load import read_tables
-from engine.errors import HeadraceError
-from engine.plan import Plan, SourcePlan, compile_plan
+from engine.plan import Plan, SourcePlan
 from engine.plan.diff import reads_alike
 from engine.plan.eras import MOST
 from engine.plan.functions import Functions
+from engine.plan.then import recalled
 from engine.registry import Registry
 from engine.store.base import Store
 from engine.store.revisions import Revision, heads, revision
@@ -81,12 +80,10 @@ def _judging(tables: dict[str, Any]) -> bytes:
 def _recalled(stored: Revision, plan: Plan, registry: Registry) -> Plan | None:
     """Return the plan of a revision, its functions left out; None if it cannot be compiled any more."""
     tables, with_functions = _without_functions(stored.tables)
-    try:
-        old = compile_plan(read_tables(tables, plan.loaded.folder, env=None), registry)
-    except HeadraceError:
-        return None
-    for name in with_functions & old.sources.keys():
-        old.sources[name].functions = Functions(name, [])
+    old = recalled(msgspec.structs.replace(stored, tables=tables), plan, registry)
+    sources = old.sources if old else {}
+    for name in with_functions & sources.keys():
+        sources[name].functions = Functions(name, [])
     return old
 
 

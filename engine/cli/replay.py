@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from cyclopts import App, Parameter
@@ -36,8 +36,6 @@ from engine.store.replays import Became, Place, Replay, Replays, Wish
 from engine.units import Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.cli import House
     from engine.plan.replaying import Good, Sweep
     from engine.plan.sources import SourcePlan
@@ -323,14 +321,10 @@ async def _sweep(store: Store, config: Path, house: House, wish: Wish) -> Sweep:
     check_wish(wish, plan)
     beside = Beside(off=Switches(await read_switches(store.meta)).filtered)
 
-    async def aside(call: Callable[[], Any]) -> Any:
-        return await trio.to_thread.run_sync(call)
-
     async def run(source: SourcePlan, batch: Good) -> list[Result]:
-        found: list[Result] = await aside(lambda: source.transform(batch))
-        return found
+        return await trio.to_thread.run_sync(source.transform, batch)
 
-    return Sweep(store, plan, Then(store, plan, registry, aside), run, time.time, beside)
+    return Sweep(store, plan, Then(store, plan, registry, trio.to_thread.run_sync), run, time.time, beside)
 
 
 def _waited(config: Path, replay: Replay) -> Replay:

@@ -126,8 +126,7 @@ class Fold:
 
     def waits(self, row_id: str) -> bool:
         """Return whether there is such a row, and it is tried again."""
-        now = self._now(row_id)
-        return now is not None and now.state is State.RETRYING
+        return _waits(self._now(row_id))
 
     def effect(self, held: tuple[bool, ...] = (), lost: tuple[str, ...] = ()) -> Effect:
         """Return the sum of everything taken so far."""
@@ -321,8 +320,8 @@ def moved(effect: Effect) -> Moved:
     return Moved(ended=tuple(ended), discarded=tuple(discarded), parked=tuple(parked))
 
 
-def _waits(trouble: Trouble | None) -> bool:
-    return trouble is not None and trouble.state is State.RETRYING
+def _waits(row: Trouble | Standing | None) -> bool:
+    return row is not None and row.state is State.RETRYING
 
 
 def discarded(trouble: Trouble, now: float) -> Trouble | None:

@@ -8,9 +8,8 @@ import pytest
 import trio
 
 from tests.support.edited import WAYS, Edited
-from tests.support.grown import ORDERS
+from tests.support.grown import FUNCTION, ORDERS
 
-FUNCTION = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
 PASSES = "def transform_events(events):\n    return events\n"
 CONTRACT = """contract = "shop"
 [contracts.shop]
@@ -46,36 +45,30 @@ async def sums(edited: Edited) -> tuple[int, int]:
     return status.sources[0].passed, sync.matched + sum(sync.filtered.values())
 
 
-async def test_a_lagging_sync_reads_what_no_function_saw_also_after_the_next_restart(autojump_clock, edited: Edited):
+async def read_back(edited: Edited, *texts: str) -> tuple[int, int]:
+    """Let a sync lag behind edits to *texts*, ten events each, and a restart, and read all; return its `sums`."""
     await edited.begin(ORDERS)
     await edited.engine.tree.operator.pause("syncs", "orders")
     await edited.send(MANY)
     await trio.sleep(1)
-    await edited.edit(FUNCTION + ORDERS)
-    await edited.send(10)
-    await trio.sleep(1)
-    await restarted(edited, FUNCTION + ORDERS)
+    for text in texts:
+        await edited.edit(text)
+        await edited.send(10)
+        await trio.sleep(1)
+    await restarted(edited, texts[-1])
     await edited.engine.tree.operator.resume("syncs", "orders")
-    passed, read = await sums(edited)
+    return await sums(edited)
+
+
+async def test_a_lagging_sync_reads_what_no_function_saw_also_after_the_next_restart(autojump_clock, edited: Edited):
+    passed, read = await read_back(edited, FUNCTION + ORDERS)
 
     assert passed == read == MANY + 10
     assert sorted(edited.positions()) == list(range(1, MANY + 11))
 
 
 async def test_a_lagging_sync_reads_each_event_by_its_own_of_several_former_plans(autojump_clock, edited: Edited):
-    await edited.begin(ORDERS)
-    await edited.engine.tree.operator.pause("syncs", "orders")
-    await edited.send(MANY)
-    await trio.sleep(1)
-    await edited.edit(CONTRACT + ORDERS)
-    await edited.send(10)
-    await trio.sleep(1)
-    await edited.edit(FUNCTION + ORDERS)
-    await edited.send(10)
-    await trio.sleep(1)
-    await restarted(edited, FUNCTION + ORDERS)
-    await edited.engine.tree.operator.resume("syncs", "orders")
-    passed, read = await sums(edited)
+    passed, read = await read_back(edited, CONTRACT + ORDERS, FUNCTION + ORDERS)
 
     assert passed == read == MANY + 10
     assert sorted(edited.positions()) == [*range(1, MANY + 1), *range(MANY + 11, MANY + 21)]

@@ -12,7 +12,7 @@ from engine.store.base import Selection
 from engine.store.erasing import Erasure, Tomb
 from engine.store.replays import Wish
 from tests.actors.test_replay import CONTRACT, ended, facts
-from tests.support.grown import NOW, ORDERS, Engine, always, at_once, each, grow, hang, reopened, unbalanced
+from tests.support.grown import FUNCTION, NOW, ORDERS, Engine, always, at_once, each, grow, hang, reopened, unbalanced
 
 TWO = """
 [destinations.crm]
@@ -262,8 +262,7 @@ async def test_events_of_a_lagging_source_are_dropped_before_functions_see_nothi
     (tmp_path / "f.py").write_text(
         "def transform_events(events):\n    return [{**e, 'x': e['userId']} for e in events]\n"
     )
-    function = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
-    engine = await grow(nursery, function + TWO, folder=tmp_path)
+    engine = await grow(nursery, FUNCTION + TWO, folder=tmp_path)
     await let_in(engine, "u1", "u2")
     await engine.settled()
     report = await erased(engine)
@@ -272,7 +271,7 @@ async def test_events_of_a_lagging_source_are_dropped_before_functions_see_nothi
 
     again = await grow(
         nursery,
-        function
+        FUNCTION
         + TWO
         + TWO[TWO.index("[syncs") :]
         .replace("orders", "late")
@@ -359,7 +358,7 @@ async def test_what_a_former_contract_said_of_an_erased_event_holds_for_a_sync_t
 
 async def test_what_a_function_has_in_hand_leaves_no_result(nursery, autojump_clock, tmp_path, monkeypatch):
     (tmp_path / "f.py").write_text("def transform_events(events):\n    return events\n")
-    text = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n' + TWO
+    text = FUNCTION + TWO
     engine = await grow(nursery, text, folder=tmp_path)
     runner = engine.tree.runners["shop"]
     run = runner.run

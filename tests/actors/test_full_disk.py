@@ -10,7 +10,7 @@ from engine.errors import StoreFull
 from engine.store.base import Change
 from engine.store.memory import MemoryStore
 from engine.store.room import Room
-from tests.support.grown import ORDERS, grow, unbalanced
+from tests.support.grown import FUNCTION, ORDERS, grow, unbalanced
 
 FAILS = ORDERS.replace('"properties.n"', '"{{ 1 | divided_by: 0 }}"')
 
@@ -34,8 +34,7 @@ class Disk(MemoryStore):
 @pytest.mark.parametrize("stage", ["mapping", "function"])
 async def test_what_fails_while_nothing_can_be_written_waits_in_the_log(nursery, autojump_clock, stage, tmp_path):
     (tmp_path / "f.py").write_text("def transform_events(events):\n    raise ValueError('no')\n")
-    function = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
-    text = FAILS if stage == "mapping" else function + ORDERS
+    text = FAILS if stage == "mapping" else FUNCTION + ORDERS
     disk = Disk(Room(0, 0, lambda: 1 << 40))
     engine = await grow(nursery, text, disk, folder=tmp_path)
     await engine.unwatched()

@@ -11,7 +11,7 @@ from engine.messages import State
 from engine.observe.status import Status
 from engine.store.base import Selection
 from engine.store.replays import Refused, Replay, Wish
-from tests.support.grown import ORDERS, Engine, always, each, grow, reopened, unbalanced
+from tests.support.grown import FUNCTION, ORDERS, Engine, always, each, grow, reopened, unbalanced
 
 CAST = ORDERS.replace('"properties.n" }', '"properties.n", total = "{{ row.properties.total | cast: \'number\' }}" }')
 BROKEN = ORDERS.replace(
@@ -197,9 +197,8 @@ async def test_events_that_the_contract_still_stops_stay_blocked(nursery, autoju
 
 
 async def test_a_function_is_mended_and_runs_for_what_it_failed_on(nursery, autojump_clock, tmp_path):
-    function = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
     (tmp_path / "f.py").write_text("def transform_events(events):\n    raise ValueError('no')\n")
-    first = await grow(nursery, function + ORDERS, folder=tmp_path)
+    first = await grow(nursery, FUNCTION + ORDERS, folder=tmp_path)
     await first.send(2)
     await first.settled()
     await first.stop()
@@ -207,7 +206,7 @@ async def test_a_function_is_mended_and_runs_for_what_it_failed_on(nursery, auto
     (tmp_path / "f.py").write_text(
         "def transform_events(events):\n    return [e for e in events for _ in range(e['properties']['n'])]\n"
     )
-    engine = await grow(nursery, function + ORDERS, reopened(first.store), folder=tmp_path)
+    engine = await grow(nursery, FUNCTION + ORDERS, reopened(first.store), folder=tmp_path)
     assert facts(await ended(engine, Wish(stage="function"))) == {"sent": 3}
     status = await engine.settled()
 

@@ -13,11 +13,10 @@ from engine.store.base import Selection
 from engine.store.erasing import Erasure
 from engine.store.replays import Replay, Wish
 from engine.store.revisions import Reached, keep_revision
-from tests.support.grown import ORDERS, Engine, always, at_once, grow, hang, reopened, unbalanced
+from tests.support.grown import FUNCTION, ORDERS, Engine, always, at_once, grow, hang, reopened, unbalanced
 
 OTHER = ORDERS.replace('{ n = "properties.n" }', '{ n = "properties.n", more = { value = 1 } }')
 ELSEWHERE = OTHER.replace("crm", "erp")
-FUNCTION = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
 DOUBLES = (
     "def transform_events(events):\n    return [e | {'properties': {'n': e['properties']['n'] * 2}} for e in events]\n"
 )

@@ -11,11 +11,10 @@ from engine.messages import State
 from engine.store.base import Selection
 from engine.store.replays import Place, Refused, Replay, Wish
 from tests.actors.test_replay import CONTRACT, OTHER, counted, ended, facts, off, sent
-from tests.support.grown import ORDERS, Engine, always, at_once, each, grow, reopened, unbalanced
+from tests.support.grown import FUNCTION, ORDERS, Engine, always, at_once, each, grow, reopened, unbalanced
 
 ALL = ORDERS.replace('destination = "crm"\n[[', 'destination = "crm"\nmatch = "all"\n[[')
 BLOCKS, ALLOWS = CONTRACT.format(name="Other"), CONTRACT.format(name="Seen")
-FUNCTION = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
 ANOTHER = """
 [syncs.others]
 source = "shop"

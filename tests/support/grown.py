@@ -56,6 +56,8 @@ destination = "crm"
 mapping = { n = "properties.n" }
 """
 """One sync to one destination, one request at a time."""
+FUNCTION = 'functions = ["f"]\n[functions.f]\nfile = "f.py"\nisolation = "inline"\n'
+"""What gives the source before it the function of ``f.py``; goes first."""
 
 Answer = Callable[[Sequence[Delivery]], Awaitable[Sequence[Item]]]
 
