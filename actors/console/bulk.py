@@ -126,15 +126,24 @@ class Bulks:
             if not self._kept[number].all:
                 newest = await self._operator.tree.store.history.newest()
                 self._moved(number, all=newest)
-            while self._kept[number].state == "running":
-                await self._step(self._kept[number])
+            while self._kept[number].state == "running" and not await self._step(self._kept[number]):
+                pass
+            parts = self._over("done")
         except HeadraceError as error:
             log.warning("bulk.failed", number=number, error=str(error))
-            self._moved(number, **self._over("failed"), error=str(error))
-        await self._note(self._kept[number])
+            parts = {**self._over("failed"), "error": str(error)}
+        if self._kept[number].state == "running":  # it may have been stopped meanwhile
+            await self._end(number, parts)
+        else:
+            await self._note(self._kept[number])
 
-    async def _step(self, one: Bulk) -> None:
-        """Change the next few entries."""
+    async def _end(self, number: int, parts: dict[str, Any]) -> None:
+        """Note its end, and only then tell of it: whoever sees that it is over finds the note."""
+        await self._note(msgspec.structs.replace(self._kept[number], **parts))
+        self._moved(number, **parts)
+
+    async def _step(self, one: Bulk) -> bool:
+        """Change the next few entries; return whether that were all."""
         found = await self._operator.tree.store.history.sweep(one.selection, (one.place, one.all), AT_ONCE)
         changed = 0
         if found:
@@ -147,8 +156,7 @@ class Bulks:
             matched=one.matched + len(found),
             changed=one.changed + changed,
         )
-        if not whole and self._kept[one.number].state == "running":  # it may have been stopped meanwhile
-            self._moved(one.number, **self._over("done"))
+        return not whole
 
     def _over(self, state: str) -> dict[str, Any]:
         return {"state": state, "ended_at": self._clock.wall()}

@@ -13,6 +13,7 @@ from actors.console.audit import Audit
 from actors.console.bulk import Bulk, Bulks
 from actors.console.chosen import Chosen, chosen, whole_number
 from engine.messages import State
+from engine.observe.audited import Changed
 from engine.observe.entries import Entry
 from engine.store.base import Selection
 from tests.support.consoles import PAGE, Browser
@@ -170,6 +171,24 @@ async def test_what_is_retried_in_bulk_goes_out_again(browser, autojump_clock):
     status = await browser.engine.settled()
 
     assert (done.changed, status.syncs[0].delivered, status.syncs[0].archived) == (5, 5, 0)
+
+
+async def test_whoever_sees_that_a_change_in_bulk_is_over_finds_the_note(browser, nursery, autojump_clock):
+    await archived(browser, 3)
+    tree = browser.engine.tree
+    over: list[bool] = []
+
+    class Watched(Audit):
+        async def add(self, change: Changed) -> None:
+            await super().add(change)
+            over.append(done.known()[0].state != "running")
+
+    done = Bulks(tree.operator, Watched(tree.store.meta), tree.clock)
+    done.begin("discard", Selection(states=(State.ARCHIVED,)), "me")
+    nursery.start_soon(done.run)
+    await trio.sleep(10)
+
+    assert (over, done.known()[0].state) == ([False], "done")
 
 
 @pytest.fixture

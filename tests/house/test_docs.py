@@ -200,6 +200,7 @@ DEFINE = {
     "keepachangelog.com",
     "semver.org",
     "www.apache.org",
+    "www.sqlite.org",
     "www.standardwebhooks.com",
     "www.w3.org",  # the namespace of SVG, which a file of it must name
 }

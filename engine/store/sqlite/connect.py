@@ -94,6 +94,12 @@ def prepare(connection: sqlite3.Connection, file: pathlib.Path) -> None:
     migrations.migrate(connection)
 
 
+def page_size(connection: sqlite3.Connection) -> int:
+    """Return the bytes of a page."""
+    size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    return size
+
+
 def check_kind(connection: sqlite3.Connection, file: pathlib.Path) -> None:
     """Refuse a file that is not a store, or one that a newer version wrote.
 

@@ -15,6 +15,7 @@ from engine.store.erasing import Tomb
 from engine.store.looking import Who
 from engine.store.room import Room
 from engine.store.sqlite import codec, connect, queries, writing
+from engine.store.sqlite.gaps import Gaps
 from engine.store.sqlite.readers import Readers
 from engine.store.sqlite.writer import Writer
 
@@ -34,11 +35,17 @@ class SqliteEraser:
     """The role of that name."""
 
     def __init__(
-        self, readers: Readers, writer: Writer, follow: Callable[[books.Effect | None], None], room: Room
+        self,
+        readers: Readers,
+        writer: Writer,
+        follow: Callable[[books.Effect | None], None],
+        room: Room,
+        gaps: Gaps,
     ) -> None:
         self._readers = readers
         self._writer = writer
         self._room = room
+        self._gaps = gaps
         self._follow = follow
         self._scrubbing = trio.Lock()
 
@@ -79,8 +86,13 @@ class SqliteEraser:
         return await self._writer.perform(_thoroughly(lambda connection: connection.execute(sql, (value,)).rowcount))
 
     async def scrub(self) -> bool:
-        """Overwrite free pages, and empty the write-ahead log."""
+        """Overwrite gaps and free pages, and empty the write-ahead log.
+
+        Gaps go first: a page that becomes free meanwhile is then overwritten as a whole.
+        """
         async with self._scrubbing:
+            if not await self._overwrite_gaps():
+                return False
             await self._writer.perform(_begin)
             try:
                 while await self._writer.perform(partial(_overwrite, room=self._room)):
@@ -88,8 +100,24 @@ class SqliteEraser:
                 await self._writer.perform(partial(_end, room=self._room))
             finally:
                 self._room.zeros = 0
+            return await self._when_emptied(_nothing)
+
+    async def _overwrite_gaps(self) -> bool:
+        """Overwrite all; what comes to be in one from now on is of rows that are not erased."""
+        if not await self._when_emptied(_nothing):
+            return False
+        found = await self._readers.ask(lambda _: self._gaps.find())
+        if found is None:
+            return False
+        for start in range(0, len(found), PAGES):
+            if not await self._when_emptied(partial(_fill, gaps=self._gaps, numbers=found[start : start + PAGES])):
+                return False
+        return True
+
+    async def _when_emptied(self, then: Callable[[sqlite3.Connection], None]) -> bool:
+        """Empty the write-ahead log and do *then* before anybody writes; return whether it came to that."""
         for _ in range(TRIES):
-            if await self._writer.perform(_emptied):
+            if await self._writer.perform(partial(_emptied, then=then)):
                 return True
             await trio.sleep(NAP)
         return False
@@ -150,7 +178,7 @@ def _end(connection: sqlite3.Connection, room: Room) -> None:
 def _overwrite(connection: sqlite3.Connection, room: Room) -> bool:
     """Fill some free pages with zeros, which take no room from anybody; return whether there were any."""
     free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    size: int = connection.execute("PRAGMA page_size").fetchone()[0]
+    size = connect.page_size(connection)
     if not free:
         return False
     connection.execute("INSERT INTO scrub VALUES (zeroblob(?))", (min(free, PAGES) * (size - 4),))
@@ -158,8 +186,18 @@ def _overwrite(connection: sqlite3.Connection, room: Room) -> bool:
     return True
 
 
-def _emptied(connection: sqlite3.Connection) -> bool:
-    """Move the write-ahead log into the file and cut it off; return whether nobody was in the way.
+def _nothing(_connection: sqlite3.Connection) -> None:
+    """Leave it at that."""
+
+
+def _fill(connection: sqlite3.Connection, gaps: Gaps, numbers: Sequence[int]) -> None:
+    """Overwrite these gaps, and forget the pages as they were: they would be written again with their next change."""
+    gaps.overwrite(numbers)
+    connection.execute("PRAGMA shrink_memory")
+
+
+def _emptied(connection: sqlite3.Connection, then: Callable[[sqlite3.Connection], None]) -> bool:
+    """Move the write-ahead log into the file and cut it off; return whether nobody was in the way, and *then* done.
 
     A checkpoint cannot be a part of a transaction, so the writer's is ended before and another begun.
     """
@@ -170,4 +208,6 @@ def _emptied(connection: sqlite3.Connection) -> bool:
     finally:
         connection.execute(f"PRAGMA busy_timeout = {int(connect.WAIT * 1000)}")
         connection.execute("BEGIN IMMEDIATE")
+    if not busy:
+        then(connection)
     return not busy

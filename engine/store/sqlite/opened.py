@@ -11,6 +11,7 @@ import msgspec
 from engine.errors import StoreError
 from engine.store.due import Key
 from engine.store.sqlite import connect, erasing, queries
+from engine.store.sqlite.gaps import Gaps
 
 WAITING = 5000
 """Retrying rows per destination that are in memory at first; the rest is read when it is due."""
@@ -21,6 +22,7 @@ class Opened(msgspec.Struct, kw_only=True):
 
     Attributes:
         connection: the one that writes.
+        gaps: closed after every connection.
         last: the log's last position.
         sources: numbers by name.
         due: destination, the first of its retrying rows, and whether there are more.
@@ -30,6 +32,7 @@ class Opened(msgspec.Struct, kw_only=True):
     lock: connect.Lock
     connection: sqlite3.Connection
     file: pathlib.Path
+    gaps: Gaps
     last: int
     sources: dict[str, int]
     due: list[tuple[str, list[Key], bool]]
@@ -52,7 +55,9 @@ def open_file(folder: pathlib.Path) -> Opened:
             undo.callback(connection.close)
             connect.prepare(connection, file)
             erasing.drop_zeros(connection)  # of an engine that was killed while it erased
-            opened = _look_around(connection, file, lock)
+            gaps = Gaps(file, connect.page_size(connection))
+            undo.callback(gaps.close)
+            opened = _look_around(connection, file, lock, gaps)
         except OSError as problem:
             raise StoreError(f"{folder}: {problem.strerror}; the data folder must be writable") from problem
         except sqlite3.Error as problem:
@@ -61,7 +66,7 @@ def open_file(folder: pathlib.Path) -> Opened:
     return opened
 
 
-def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: connect.Lock) -> Opened:
+def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: connect.Lock, gaps: Gaps) -> Opened:
     due: list[tuple[str, list[Key], bool]] = []
     for destination in queries.due_destinations(connection):
         keys = queries.due_keys(connection, destination, (float("-inf"), ""), WAITING)
@@ -70,6 +75,7 @@ def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: conne
         lock=lock,
         connection=connection,
         file=file,
+        gaps=gaps,
         last=queries.last_position(connection),
         sources=queries.sources(connection),
         due=due,

@@ -40,6 +40,7 @@ class SqliteStore:
 
     def __init__(self, opened: Opened, room: Room) -> None:
         self._lock = opened.lock
+        self._gaps = opened.gaps
         self._room = room
         self._mark = Watermark(opened.last)
         self._last = opened.last
@@ -61,7 +62,7 @@ class SqliteStore:
         self.meta: Meta = SqliteMeta(self._readers, self._writer, rewriter)
         self.violations: Violations = SqliteViolations(self._readers)
         self.history: History = SqliteHistory(self._readers, self._writer)
-        self.eraser: Eraser = SqliteEraser(self._readers, self._writer, self._follow, room)
+        self.eraser: Eraser = SqliteEraser(self._readers, self._writer, self._follow, room, self._gaps)
         self._closing = False
 
     def _committed(self) -> None:
@@ -190,6 +191,7 @@ class SqliteStore:
         self._closing = True
         await self._readers.aclose()
         await self._writer.aclose()
+        self._gaps.close()
         self._lock.release()
 
     def _source(self, name: str) -> int:
