@@ -175,9 +175,9 @@ class Validator(Reader[Span]):
         windows have counted is so, too, and is counted again from there; where they fired there is a stored result.
         """
         view = self.windows.view()
-        if not self.source.keeps_results:
+        stored = await self._stored(good)  # what killed validators has one in any source, and routers may have read it
+        if not (self.source.keeps_results or stored):
             return [(logged, None, self.source.events(logged, body)) for logged, body in good], view
-        stored = await self._stored(good)
         results = stored | await self._transformed(good, stored)
         made: list[Made] = []
         fresh: list[Result] = []

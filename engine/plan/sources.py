@@ -166,8 +166,10 @@ class SourcePlan:
         )
 
     def failed(self, logged: Logged, result: Result, now: float) -> Trouble:
-        """Return the archive entry of an event on which a function failed."""
+        """Return the archive entry of an event on which a function failed, or on which validators had died."""
         what = result.error.rpartition("\n")[2]
+        if result.reason == VALIDATOR_DIED:
+            return self._unexamined(logged, now, what, reason=VALIDATOR_DIED, trace=result.error)
         error = f"a function of source '{self.name}' failed: {what}\nmend the function, then replay the event"
         return self._trouble(logged, Stage.FUNCTION, now, reason=result.reason, error=error, trace=result.error)
 
@@ -196,9 +198,11 @@ class SourcePlan:
         return Result(position=logged.position, outcome="failed", reason=VALIDATOR_DIED, error=_trace(error))
 
     def _failed(self, logged: Logged, error: Exception, now: float, reason: str = "contract_failed") -> Trouble:
-        trace = _trace(error)
-        text = f"the event could not be examined: {type(error).__name__}: {error}"
-        return self._trouble(logged, Stage.CONTRACT, now, reason=reason, error=text, trace=trace)
+        return self._unexamined(logged, now, f"{type(error).__name__}: {error}", reason=reason, trace=_trace(error))
+
+    def _unexamined(self, logged: Logged, now: float, what: str, **parts: str) -> Trouble:
+        text = f"the event could not be examined: {what}"
+        return self._trouble(logged, Stage.CONTRACT, now, error=text, **parts)
 
     def _trouble(self, logged: Logged, stage: Stage, now: float, **parts: Any) -> Trouble:
         """Return the ledger row of an event that goes no further; archived unless *parts* says otherwise."""

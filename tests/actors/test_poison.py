@@ -83,6 +83,32 @@ async def test_what_validators_died_of_stays_away_from_a_sync_that_lags_too(nurs
     assert (source.failed, source.passed, sync.matched) == (1, 63, 63)
 
 
+async def test_what_validators_died_of_stays_judged_if_the_engine_dies_before_it_is_told(
+    nursery, autojump_clock, monkeypatch
+):
+    class Cut(FragileValidator):
+        async def poisoned(self, message: Span, error: Exception, /) -> None:
+            await self._keep([self.source.unjudged(one, error) for one in message.events])
+            await trio.sleep_forever()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(actors.tree, "Validator", Cut)
+        engine = await grow(nursery, ORDERS)
+        await engine.send(64)
+        await trio.sleep(60)
+        await engine.crash()
+
+    again = await grow(nursery, ORDERS, reopened(engine.store))
+    status = await again.settled()
+
+    assert BAD not in again.desk().positions
+    [trouble] = await again.archived()
+    assert (trouble.position, trouble.stage, trouble.reason) == (BAD, "contract", "validator_died")
+    assert trouble.error == "the event could not be examined: ZeroDivisionError: poison for validators"
+    [sync], [source] = status.syncs, status.sources
+    assert (source.failed, source.passed, sync.matched, sync.delivered) == (1, 63, 63, 63)
+
+
 async def test_a_router_that_always_dies_is_given_up_and_its_neighbours_go_on(nursery, autojump_clock, monkeypatch):
     class Broken(Router):
         async def started(self) -> None:
