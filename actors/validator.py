@@ -199,8 +199,9 @@ class Validator(Reader[Span]):
 
     async def _stored(self, good: Good) -> dict[int, Result]:
         """Return results from before this life."""
-        old = [logged.position for logged, _ in good if logged.position <= self._stored_upto]
-        return await self.log.results(old) if old else {}
+        if not good or good[0][0].position > self._stored_upto:
+            return {}
+        return await self.log.results([logged.position for logged, _ in good if logged.position <= self._stored_upto])
 
     async def _transformed(self, good: Good, stored: dict[int, Result]) -> dict[int, Result]:
         """Return what the functions make of the events that have no result."""

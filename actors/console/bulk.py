@@ -132,15 +132,11 @@ class Bulks:
         except HeadraceError as error:
             log.warning("bulk.failed", number=number, error=str(error))
             parts = {**self._over("failed"), "error": str(error)}
-        if self._kept[number].state == "running":  # it may have been stopped meanwhile
-            await self._end(number, parts)
-        else:
-            await self._note(self._kept[number])
-
-    async def _end(self, number: int, parts: dict[str, Any]) -> None:
-        """Note its end, and only then tell of it: whoever sees that it is over finds the note."""
-        await self._note(msgspec.structs.replace(self._kept[number], **parts))
-        self._moved(number, **parts)
+        one = self._kept[number]
+        if one.state == "running":  # it may have been stopped meanwhile
+            one = msgspec.structs.replace(one, **parts)
+        await self._note(one)  # and only then is it told: whoever sees that it is over finds the note
+        self._kept[number] = one
 
     async def _step(self, one: Bulk) -> bool:
         """Change the next few entries; return whether that were all."""

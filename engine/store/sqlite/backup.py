@@ -86,7 +86,7 @@ def _make(part: pathlib.Path, size: int) -> None:
 
 
 def _copy(source: sqlite3.Connection, part: pathlib.Path, told: Told) -> Copied:
-    page = source.execute("PRAGMA page_size").fetchone()[0]
+    page = connect.page_size(source)
     source.execute("BEGIN")  # without it SQLite begins anew at every write of the engine
     last = queries.last_position(source)
     into = connect.connect(part, "rw")

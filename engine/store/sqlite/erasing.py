@@ -24,7 +24,7 @@ T = TypeVar("T")
 LOOKED = 2000
 """Broken contracts that are looked at together."""
 PAGES = 128
-"""Free pages that one transaction overwrites: 1 MiB."""
+"""Pages that one transaction overwrites, of free ones 1 MiB."""
 TRIES = 100
 """Times that the write-ahead log is tried to be emptied; a long read may hold it."""
 NAP = 0.05
@@ -100,11 +100,11 @@ class SqliteEraser:
                 await self._writer.perform(partial(_end, room=self._room))
             finally:
                 self._room.zeros = 0
-            return await self._when_emptied(_nothing)
+            return await self._when_emptied()
 
     async def _overwrite_gaps(self) -> bool:
         """Overwrite all; what comes to be in one from now on is of rows that are not erased."""
-        if not await self._when_emptied(_nothing):
+        if not await self._when_emptied():
             return False
         found = await self._readers.ask(lambda _: self._gaps.find())
         if found is None:
@@ -114,7 +114,7 @@ class SqliteEraser:
                 return False
         return True
 
-    async def _when_emptied(self, then: Callable[[sqlite3.Connection], None]) -> bool:
+    async def _when_emptied(self, then: Callable[[sqlite3.Connection], None] = lambda _: None) -> bool:
         """Empty the write-ahead log and do *then* before anybody writes; return whether it came to that."""
         for _ in range(TRIES):
             if await self._writer.perform(partial(_emptied, then=then)):
@@ -184,10 +184,6 @@ def _overwrite(connection: sqlite3.Connection, room: Room) -> bool:
     connection.execute("INSERT INTO scrub VALUES (zeroblob(?))", (min(free, PAGES) * (size - 4),))
     room.zeros += min(free, PAGES) * size
     return True
-
-
-def _nothing(_connection: sqlite3.Connection) -> None:
-    """Leave it at that."""
 
 
 def _fill(connection: sqlite3.Connection, gaps: Gaps, numbers: Sequence[int]) -> None:

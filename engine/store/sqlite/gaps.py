@@ -7,9 +7,10 @@ No bytes of a gap are ever read as anything, so they are overwritten in the file
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from engine.errors import StoreError
@@ -47,18 +48,13 @@ class Gaps:
         """Return which pages have something in their gap, from 0 on; None if there are too many pages to tell.
 
         The first page is left out: it has the schema and nothing else.
+
+        Raises:
+            StoreError: the disk failed.
         """
-        pages = os.fstat(self._handle).st_size // self._page
-        if pages >= TELLING:
-            return None
-        found: list[int] = []
-        for first in range(0, pages, AT_ONCE):
-            many = self._read(first, AT_ONCE)
-            for number in range(max(first, 1), min(first + AT_ONCE, pages)):
-                start = (number - first) * self._page
-                if filled(many[start : start + self._page]):
-                    found.append(number)
-        return found
+        with self._explained():
+            pages = os.fstat(self._handle).st_size // self._page
+            return None if pages >= TELLING else list(self._found(pages))
 
     def overwrite(self, numbers: Iterable[int]) -> None:
         """Fill the gaps of these pages with zeros, durably.
@@ -68,11 +64,24 @@ class Gaps:
         Raises:
             StoreError: the disk failed.
         """
-        try:
+        with self._explained():
             for number in numbers:
                 if gap := filled(self._read(number, 1)):
                     os.pwrite(self._handle, bytes(len(gap)), number * self._page + gap.start)
             os.fdatasync(self._handle)
+
+    def _found(self, pages: int) -> Iterator[int]:
+        for first in range(0, pages, AT_ONCE):
+            many = self._read(first, AT_ONCE)
+            for number in range(max(first, 1), min(first + AT_ONCE, pages)):
+                start = (number - first) * self._page
+                if filled(many[start : start + self._page]):
+                    yield number
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as problem:
             raise StoreError(
                 f"{self._file}: what was erased cannot be overwritten ({problem.strerror}); "

@@ -22,21 +22,21 @@ class Opened(msgspec.Struct, kw_only=True):
 
     Attributes:
         connection: the one that writes.
-        gaps: closed after every connection.
         last: the log's last position.
         sources: numbers by name.
         due: destination, the first of its retrying rows, and whether there are more.
         used: bytes.
+        gaps: closed after every connection.
     """
 
     lock: connect.Lock
     connection: sqlite3.Connection
     file: pathlib.Path
-    gaps: Gaps
     last: int
     sources: dict[str, int]
     due: list[tuple[str, list[Key], bool]]
     used: int
+    gaps: Gaps
 
 
 def open_file(folder: pathlib.Path) -> Opened:
@@ -55,9 +55,7 @@ def open_file(folder: pathlib.Path) -> Opened:
             undo.callback(connection.close)
             connect.prepare(connection, file)
             erasing.drop_zeros(connection)  # of an engine that was killed while it erased
-            gaps = Gaps(file, connect.page_size(connection))
-            undo.callback(gaps.close)
-            opened = _look_around(connection, file, lock, gaps)
+            opened = _look_around(connection, file, lock)
         except OSError as problem:
             raise StoreError(f"{folder}: {problem.strerror}; the data folder must be writable") from problem
         except sqlite3.Error as problem:
@@ -66,7 +64,7 @@ def open_file(folder: pathlib.Path) -> Opened:
     return opened
 
 
-def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: connect.Lock, gaps: Gaps) -> Opened:
+def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: connect.Lock) -> Opened:
     due: list[tuple[str, list[Key], bool]] = []
     for destination in queries.due_destinations(connection):
         keys = queries.due_keys(connection, destination, (float("-inf"), ""), WAITING)
@@ -75,9 +73,9 @@ def _look_around(connection: sqlite3.Connection, file: pathlib.Path, lock: conne
         lock=lock,
         connection=connection,
         file=file,
-        gaps=gaps,
         last=queries.last_position(connection),
         sources=queries.sources(connection),
         due=due,
         used=queries.used_bytes(connection),
+        gaps=Gaps(file, connect.page_size(connection)),  # last: undone, it would be closed before the connection
     )

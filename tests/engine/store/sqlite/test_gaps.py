@@ -23,8 +23,10 @@ def body(number: int, size: int) -> bytes:
     return (SECRET if number < ROWS // 2 else b"somebody-else") + b"x" * size
 
 
-async def moved_about(made: OpenedStore, seed: int) -> None:
-    """Write rows and let them grow, so that pages are laid out anew."""
+async def erased(folder: pathlib.Path, seed: int) -> OpenedStore:
+    """Write rows and let them grow, so that pages are laid out anew; then erase those with the secret."""
+    made = OpenedStore(partial(open_store, "sqlite", folder), Disk())
+    store = await made.open()
     roll = random.Random(seed)
     numbers = list(range(ROWS))
     roll.shuffle(numbers)
@@ -32,6 +34,8 @@ async def moved_about(made: OpenedStore, seed: int) -> None:
         for at in some:
             size = roll.randint(100, 300) if some is numbers else roll.randint(500, 1500)
             await made.trouble(trouble(at + 1, State.ARCHIVED, event=body(at, size)))
+    await store.eraser.erase_rows([trouble(at + 1).id for at in range(ROWS // 2)])
+    return made
 
 
 def kept(folder: pathlib.Path) -> bool:
@@ -40,16 +44,13 @@ def kept(folder: pathlib.Path) -> bool:
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_no_copy_of_a_row_that_had_moved_is_left_or_comes_back(tmp_path, seed):
-    made = OpenedStore(partial(open_store, "sqlite", tmp_path), Disk())
-    store = await made.open()
-    await moved_about(made, seed)
-    await store.eraser.erase_rows([trouble(at + 1).id for at in range(ROWS // 2)])
+    made = await erased(tmp_path, seed)
 
-    assert await store.eraser.scrub()
+    assert await made.store.eraser.scrub()
     assert not kept(tmp_path)
     for at in range(ROWS // 2, ROWS):  # every page is written again, from what the writer remembers of it
         await made.trouble(trouble(at + 1, State.ARCHIVED, event=body(at, 400)))
-    await store.aclose()
+    await made.store.aclose()
     assert not kept(tmp_path)
     with sqlite3.connect(tmp_path / "headrace.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -57,11 +58,7 @@ async def test_no_copy_of_a_row_that_had_moved_is_left_or_comes_back(tmp_path, s
 
 
 async def test_what_is_overwritten_was_there(tmp_path):
-    made = OpenedStore(partial(open_store, "sqlite", tmp_path), Disk())
-    store = await made.open()
-    await moved_about(made, 0)
-    await store.eraser.erase_rows([trouble(at + 1).id for at in range(ROWS // 2)])
-    await store.aclose()
+    await (await erased(tmp_path, 0)).store.aclose()
 
     pages = Gaps(tmp_path / "headrace.db", 8192)
     found = pages.find()
