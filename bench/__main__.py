@@ -46,7 +46,7 @@ def _run(wish: argparse.Namespace) -> tuple[dict[str, Any], str]:
         result = pipeline.pipeline(rate=wish.rate or 1000.0, seconds=seconds, pairs=pairs, search=search, tell=_tell)
         return result, pipeline.table(result)
     if wish.name == "soak":
-        short = {"rate": 200.0, "minutes": 0.1, "slot": 1.0} if wish.smoke else {}
+        short = {"rate": 200.0, "minutes": 0.1, "slot": 1.0, "pairs": 1} if wish.smoke else {}
         result = soak.soak(**{"rate": wish.rate, "minutes": wish.minutes, "tell": _tell} | short)
         return result, soak.table(result)
     if wish.name == "console":

@@ -102,7 +102,7 @@ class Run:
 
     def acks(self, *, rate: float, seconds: float) -> dict[str, Any]:
         """Return the p99 of acks in ms, of a turn that is not void if there is one."""
-        return judged(partial(self._acks, rate=rate, seconds=seconds))
+        return judged(partial(self._acks, rate=rate, seconds=seconds), seconds)
 
     def _acks(self, *, rate: float, seconds: float) -> dict[str, Any]:
         told = generate(

@@ -40,7 +40,7 @@ def console(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], No
                 tell(f"round {number + 1} of {pairs}: {kind}")
                 watching = partial(_watching, kind)
                 once = partial(turn, "engine", rate=rate, seconds=seconds, folder=Path(folder), watching=watching)
-                turns[kind].append(judged(once))
+                turns[kind].append(judged(once, seconds))
     noise = compared(turns["alone"], turns["again"])
     verdicts = {kind: verdict(compared(turns["alone"], turns[kind]), noise) for kind in ("live", "stuck")}
     lost = lost_in(turns)

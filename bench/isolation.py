@@ -17,16 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import HERE, generate, running
-from bench.judged import VOID, judged, lost_in
+from bench.judged import APART, RATIO, SMOKE, VOID, judged, lost_in
 from bench.pipeline import CONNECTIONS, KEY, WARM_UP
 
 PAIRS = 5
 TIMES = 3
 """How many times as many pairs are tried, at most, until so many are not void."""
-RATIO = 1.3
-"""Of company to alone, at most, or…"""
-APART = 2.0
-"""…the ms between them."""
 SLOT = 1.0
 """Seconds by which the sick ones count; nobody reads it."""
 
@@ -60,13 +56,13 @@ def isolation(*, rate: float, seconds: float, pairs: int, tell: Callable[[str], 
     """Run all pairs and return turns, ratio and verdict."""
     turns: dict[str, list[dict[str, Any]]] = {"alone": [], "sick": []}
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
-        for pair in range(pairs * TIMES):
+        for pair in range(pairs * TIMES if seconds > SMOKE else pairs):
             if len(good := clean(turns)) == pairs:
                 break
             for others in ("alone", "sick") if pair % 2 else ("sick", "alone"):
                 tell(f"pair {pair + 1}, {len(good)} of {pairs} good: {others}")
                 once = partial(_turn, others, rate=rate, seconds=seconds, folder=Path(folder))
-                turns[others].append(judged(once))
+                turns[others].append(judged(once, seconds))
     lost = lost_in(turns)
     verdicts = {"p95": verdict(turns), "lost": {"events": lost, "kept": not lost}}
     return {"rate": rate, "seconds": seconds, "turns": turns, "verdicts": verdicts}

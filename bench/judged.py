@@ -11,18 +11,27 @@ LATE = 10.0
 """Milliseconds: a generator that was later makes a turn void."""
 STOLEN = 0.05
 """The part of the machine's time that its host may have given to others; more makes a turn void."""
+DELAYED = 0.01
+"""The part of a slot's sends that may be so late; more would be seen in its p99."""
+RATIO = 1.3
+"""Of a latency to the one that it is compared with, at most, or…"""
+APART = 2.0
+"""…the ms between them."""
 TRIES = 3
 """Turns that may be void one after another before the figure is given as void."""
+SMOKE = 1.0
+"""Seconds of a turn that only shows that it works: void or not, it is not repeated."""
 VOID = f"the generator was late by more than {LATE:g} ms, or the host gave more than {STOLEN:.0%} of the time to others"
 
 
-def judged(turn: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def judged(turn: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]:
     """Run a turn, again if it is void; the last one is returned, void or not.
 
     Args:
         turn: returns its figures, ``late_ms`` among them; a ``void`` of its own is respected.
+        seconds: how long it is measured.
     """
-    for _ in range(TRIES):
+    for _ in range(TRIES if seconds > SMOKE else 1):
         before = stolen()
         found = turn()
         found["stolen"] = stolen_since(before)

@@ -220,7 +220,7 @@ def pipeline(*, rate: float, seconds: float, pairs: int, search: bool, tell: Any
             for subject in ("floor", "engine"):
                 tell(f"pair {pair + 1} of {pairs}: {subject} at {rate:g}/s")
                 once = partial(turn, subject, rate=rate, seconds=seconds, folder=folder)
-                turns[subject].append(judged(once))
+                turns[subject].append(judged(once, seconds))
                 if search:
                     most = sustained(subject, rate=2 * rate, seconds=min(seconds, 3.0), folder=folder, tell=tell)
                     turns[f"{subject}_max"].append(most)

@@ -4,7 +4,8 @@ Every event goes to one destination that is always well, every tenth also to one
 hangs, answers 429 and is slow, in turn. Nothing may grow: memory, threads, open files, and what an ack and an arrival
 take. A slot of ten seconds is void if more than one in a hundred of its sends was late by 10 ms, or if the host of a
 virtual machine gave more than 5 % of its time to others; latencies are void if more than half of the slots of the first
-third are, or of the last. In the end the books must balance, and nothing may be lost.
+third are, or of the last. Where neighbours come and go, thirds say little: so in the end, when the sick one has had
+all, the engine stands beside a fresh one (`bench.aged`). The books must balance, and nothing may be lost.
 """
 
 from __future__ import annotations
@@ -14,40 +15,33 @@ import json
 import math
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.children import HERE, ROOT, Child, running
-from bench.judged import LATE, STOLEN
+from bench import aged
+from bench.children import HERE, Child, running
+from bench.judged import APART, DELAYED, LATE, RATIO, STOLEN
 from bench.pipeline import KEY, STEP, STEPS, SUSTAINED
 from engine.observe.balance import equations
 from engine.observe.status import Status
 
 SLOT = 10.0
 """Seconds of one mood, and of one slot."""
-CONNECTIONS = 10
 PATIENCE = 60.0
 """Seconds without any progress, after the load, until what has no fate by then, or a book, is given up."""
 WARM = 300.0
 """Seconds before which memory says nothing: caches fill, and so does the door's memory of 100,000 messageIds."""
-DELAYED = 0.01
-"""The part of a slot's sends that may be late; more would be seen in its p99."""
 GROWTH = 0.10
 """The part by which memory may be higher in the last third than in the first."""
 SLACK = 16 << 20
 """Bytes by which it may be higher however little it was."""
-RATIO = 1.3
-"""The ratio of a latency in the last third to the first, at most, or…"""
-APART = 2.0
-"""…the ms between them."""
 HANDLES = 16
 """Threads and open files by which the last third may exceed the first."""
 VOID = (
@@ -96,19 +90,22 @@ mapping = {{ sent = "properties.sent", customer = "userId" }}
 """
 
 
-def soak(*, rate: float, minutes: float, tell: Callable[[str], None], slot: float = SLOT) -> dict[str, Any]:
+def soak(
+    *, rate: float, minutes: float, tell: Callable[[str], None], slot: float = SLOT, pairs: int = aged.PAIRS
+) -> dict[str, Any]:
     """Run for so many minutes at *rate* events a second (0: at half of the most that is sustained)."""
     with tempfile.TemporaryDirectory(prefix="headrace-soak-") as name:
         rate = rate or _most(Path(name), tell) / 2
-        figures = _run(Path(name), rate=rate, seconds=minutes * 60, slot=slot, tell=tell)
-    return {"rate": round(rate), "minutes": minutes, **figures, "verdicts": verdicts(figures)}
+        figures = _run(Load(rate, minutes * 60, slot, pairs), Path(name), tell)
+    found = verdicts(figures) | aged.verdicts(figures["turns"], pairs)
+    return {"rate": round(rate), "minutes": minutes, **figures, "verdicts": found}
 
 
 def _most(folder: Path, tell: Callable[[str], None]) -> float:
     """Return the last rate, of growing ones, at which everything arrives, 99 of 100 events within half a second."""
     rate, most = 1000.0, 0.0
     for _ in range(STEPS):
-        figures = _run(folder, rate=rate, seconds=4.0, slot=2.0, tell=tell)
+        figures = _run(Load(rate, seconds=4.0, slot=2.0, pairs=0), folder, tell)
         slow = max((one["p99"] for one in figures["well"][:2]), default=SUSTAINED)
         if figures["unacked"] or figures["lost"] or slow >= SUSTAINED:
             break
@@ -116,36 +113,62 @@ def _most(folder: Path, tell: Callable[[str], None]) -> float:
     return most or rate
 
 
-def _run(folder: Path, *, rate: float, seconds: float, slot: float, tell: Callable[[str], None]) -> dict[str, Any]:
+class Load(msgspec.Struct, frozen=True):
+    """What is asked of the engine: events a second, seconds, seconds of a slot, and pairs beside a fresh one."""
+
+    rate: float
+    seconds: float
+    slot: float
+    pairs: int
+
+
+def _run(load: Load, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     far = str(HERE / "moody.py")
-    with running(far, "well", str(slot)) as well, running(far, "moody", str(slot)) as moody:
-        own = Path(tempfile.mkdtemp(dir=folder))
-        age = f"{max(int(seconds / 6), 30)}s"  # so that retention works, too
-        (own / "config.toml").write_text(CONFIG.format(key=KEY, well=well.port, moody=moody.port, age=age))
-        with running("-m", "engine", "run", "-c", "config.toml", cwd=own, log="error") as engine:
+    with running(far, "well", str(load.slot)) as well, running(far, "moody", str(load.slot)) as moody:
+        age = f"{max(int(load.seconds / 6), 30)}s"  # so that retention works, too
+        config = CONFIG.format(key=KEY, well=well.port, moody=moody.port, age=age)
+        with _engine(folder, config) as engine:
             console = console_of(engine)
-            generated, looks = _loaded(engine, rate=rate, seconds=seconds, slot=slot, tell=tell)
+            generated, looks = _loaded(engine, load, tell)
             moody.process.send_signal(signal.SIGUSR1)
             behind, ended = max(sync.lag for sync in status_of(console).syncs), time.monotonic()
-            status = _settled(console)
+            _settled(console)
             took = time.monotonic() - ended
+            with _engine(folder, config) as fresh:
+                turns = aged.compare(engine, fresh, rate=load.rate, slot=load.slot, pairs=load.pairs, tell=tell)
+                ends = [_settled(console), _settled(console_of(fresh))]
+                fresh.stop()
             engine.stop()
         arrived, tenth = json.loads(well.stop()), json.loads(moody.stop())
+    both = [*turns["aged"], *turns["fresh"]]
+    sent = sum(one["sent"] for one in (generated, *both))
+    first = round((generated["began"] - arrived["began"]) / (load.slot * 1e9))
     return {
-        "seconds": seconds,
+        "seconds": load.seconds,
         "sent": generated["sent"],
-        "unacked": generated["unacked"],
-        "lost": generated["sent"] - next(sync.delivered for sync in status.syncs if sync.name == "every"),
-        "twice": arrived["events"] - generated["sent"],
+        "sent_in_turns": sum(one["sent"] for one in both),
+        "unacked": sum(one["unacked"] for one in (generated, *both)),
+        "lost": sent - sum(sync.delivered for end in ends for sync in end.syncs if sync.name == "every"),
+        "twice": arrived["events"] - sent,
         "behind": behind,
         "drained_in": round(took, 1),
         "moody_requests": tenth["requests"],
         "moody_events": tenth["events"],
-        "books": [f"{line.scope}: {line.text()}" for line in equations(status) if not line.balanced],
+        "books": [f"{line.scope}: {line.text()}" for end in ends for line in equations(end) if not line.balanced],
         "acks": generated["slots"],
-        "well": arrived["slots"][round((generated["began"] - arrived["began"]) / (slot * 1e9)) :],
+        "well": arrived["slots"][first : first + len(generated["slots"])],
         "looks": looks,
+        "turns": aged.with_arrivals(turns, arrived, load.slot),
     }
+
+
+@contextmanager
+def _engine(folder: Path, config: str) -> Iterator[Child]:
+    """Run one in a folder of its own."""
+    own = Path(tempfile.mkdtemp(dir=folder))
+    (own / "config.toml").write_text(config)
+    with running("-m", "engine", "run", "-c", "config.toml", cwd=own, log="error") as engine:
+        yield engine
 
 
 def console_of(engine: Child) -> str:
@@ -154,23 +177,17 @@ def console_of(engine: Child) -> str:
     return engine.process.stdout.readline().split("//")[1].partition("/")[0].strip()
 
 
-def _loaded(
-    engine: Child, *, rate: float, seconds: float, slot: float, tell: Callable[[str], None]
-) -> tuple[dict[str, Any], list[dict[str, int]]]:
+def _loaded(engine: Child, load: Load, tell: Callable[[str], None]) -> tuple[dict[str, Any], list[dict[str, int]]]:
     """Send for so long, and look at the engine once a slot."""
-    wish = {"port": engine.port, "path": "/v1/stream", "key": KEY, "rate": rate, "seconds": seconds}
-    argv = [sys.executable, "-m", "bench.steady", json.dumps(wish | {"connections": CONNECTIONS, "slot": slot})]
     looks: list[dict[str, int]] = []
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, cwd=ROOT, text=True) as generator:
+    with aged.steady(engine, rate=load.rate, seconds=load.seconds, slot=load.slot) as generator:
         began = time.monotonic()
-        while (passed := time.monotonic() - began) < seconds:
-            time.sleep(min(slot, seconds - passed))
+        while (passed := time.monotonic() - began) < load.seconds:
+            time.sleep(min(load.slot, load.seconds - passed))
             looks.append(_look(engine.process.pid))
-            tell(f"{rate:g}/s, {passed / 60:.1f} of {seconds / 60:g} min, {looks[-1]['memory'] >> 20} MiB")
-        out, _ = generator.communicate()
-    if generator.returncode:
-        raise SystemExit("the generator failed: see above")
-    return json.loads(out), looks
+            minutes = f"{passed / 60:.1f} of {load.seconds / 60:g} min"
+            tell(f"{load.rate:g}/s, {minutes}, {looks[-1]['memory'] >> 20} MiB")
+        return aged.said(generator), looks
 
 
 def _look(pid: int) -> dict[str, int]:
@@ -255,13 +272,13 @@ def _flat(first: float, last: float) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """Return *result* for a person."""
-    load = f"{result['sent']:,} events at {result['rate']:,}/s in {result['minutes']:g} min"
+    soaked = f"{result['sent']:,} events at {result['rate']:,}/s in {result['minutes']:g} min"
     moody = f"the moody one, asked {result['moody_requests']:,} times, was {result['behind']:,} behind at the end"
-    lines = [f"{load}, {result['twice']} arrived twice; {moody} and had all {result['drained_in']:g} s later"]
+    lines = [f"{soaked}, {result['twice']} arrived twice; {moody} and had all {result['drained_in']:g} s later"]
     for name, one in result["verdicts"].items():
         if one is None:
-            lines.append(f"{name:10} void: {VOID}")
+            lines.append(f"{name:14} void: {aged.VOID if name.startswith('aged') else VOID}")
             continue
         figures = ", ".join(f"{key} {value}" for key, value in one.items() if key != "kept")
-        lines.append(f"{name:10} {figures:40} {'kept' if one['kept'] else 'BROKEN'}")
+        lines.append(f"{name:14} {figures:52} {'kept' if one['kept'] else 'BROKEN'}")
     return "\n".join(lines)

@@ -45,11 +45,13 @@ def test_latencies_are_judged_by_the_slots_that_are_not_void(
 
 def test_a_void_verdict_says_why() -> None:
     figures = {"sent": 1000, "rate": 100, "minutes": 10, "twice": 0, "behind": 7, "drained_in": 1.5}
-    found = {"acks_p50": soaked(CALM)["acks_p50"], "acks_p99": soaked(*[CALM] * 3)["acks_p99"]}
+    found = {"acks_p50": soaked(CALM)["acks_p50"], "acks_p99": soaked(*[CALM] * 3)["acks_p99"], "aged_acks_p50": None}
     moody = "the moody one, asked 5 times, was 7 behind at the end and had all 1.5 s later"
     disturbed = "(sends late by 10 ms, or more than 5% of the time given to others)"
+    unlike = "(sends late by 10 ms, or what was given to others 5% apart)"
     assert table({**figures, "moody_requests": 5, "verdicts": found}).splitlines() == [
         f"1,000 events at 100/s in 10 min, 0 arrived twice; {moody}",
-        f"acks_p50   void: too short, or more than half of the first or last third was disturbed {disturbed}",
-        "acks_p99   first_ms 20.0, last_ms 20.0              kept",
+        f"acks_p50       void: too short, or more than half of the first or last third was disturbed {disturbed}",
+        "acks_p99       first_ms 20.0, last_ms 20.0                          kept",
+        f"aged_acks_p50  void: too few pairs whose turns were alike {unlike}",
     ]
