@@ -8,12 +8,14 @@ import structlog
 
 from engine.runtime.bell import Bell
 from engine.runtime.clock import Clock
-from engine.store.base import Retention, Store
+from engine.store.base import TRIM, Retention, Store
 
 EVERY = 30.0
-"""Seconds between looks; a step that found a full chunk is followed by another at once."""
-CHUNK = 1000
-"""Rows that one step takes at most: what the writer is held for stays below 10 ms."""
+"""Seconds between looks at a store that has nothing to let go."""
+AGAIN = 5.0
+"""Seconds to the next look after one that found much: work that is always there is better done evenly."""
+REST = 3.0
+"""Rests, in times of how long the step before it took: three quarters of the time are the acknowledgements' alone."""
 RELIEF = 0.5
 """Seconds for what expired to be written, before the log is trimmed of it."""
 
@@ -43,10 +45,11 @@ class Maintenance:
         self._stopping = False
 
     async def run(self) -> None:
-        """Trim every 30 seconds until told to stop."""
+        """Trim every 30 seconds, or more often while there is much to let go, until told to stop."""
+        gone = 0
         while not self._stopping:
-            await self._bell.wait(EVERY)
-            await self._trim()
+            await self._bell.wait(AGAIN if gone >= TRIM else EVERY)
+            gone = await self._trim()
             await self._relieve()
             while not self._stopping and await self.store.history.seal():
                 pass  # a stretch at a time: each is one transaction of 5 ms
@@ -56,14 +59,19 @@ class Maintenance:
         self._stopping = True
         self._bell.ring()
 
-    async def _trim(self) -> None:
+    async def _trim(self) -> int:
+        """Let go what may go, in steps; rest between them, unless the store takes more than its size."""
         gone = 0
-        step = CHUNK
-        while step >= CHUNK and not self._stopping:
-            step = await self.store.trim(self.retention, self.clock.wall())
+        step = TRIM
+        while step >= TRIM and not self._stopping:
+            began = self.clock.monotonic()
+            step = await self.store.trim(self.retention, self.clock.wall(), weigh=not gone)
             gone += step
+            if not self.store.usage().over:
+                await self._bell.wait(REST * (self.clock.monotonic() - began))
         if gone:
             log.info("store.trimmed", rows=gone)
+        return gone
 
     async def _relieve(self) -> None:
         """Let what waits longest expire until the rest fits; what cannot expire stays, and events are refused."""

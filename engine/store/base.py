@@ -33,6 +33,13 @@ Far above any `max_age`: what is claimed waits in its sender's lane for as long 
 and what is claimed twice is sent twice.
 """
 
+TRIM = 400
+"""Rows that one `Log.trim` takes at most of the log, and as many of the ledger.
+
+In SQLite they are 1 ms of its own work, but each statement waits for the interpreter if the process is busy: 5 to 10 ms
+for one transaction, in which nothing is acknowledged.
+"""
+
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far a source's validator has come: every position <= ``position`` has its source-stage fate."""
@@ -119,12 +126,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         free: what the disk has left.
         full: why appends are refused, or "".
         pinned: whether they are because what waits for a destination takes more than retention's size.
+        over: whether all that is in the log takes more than that.
     """
 
     used: int
     free: int
     full: str = ""
     pinned: bool = False
+    over: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,14 +227,20 @@ class Log(Protocol):
     async def accepted(self, since: float, limit: int) -> list[Accepted]:
         """Return the newest *limit* accepted events not older than *since* (epoch seconds), ascending."""
 
-    async def trim(self, retention: Retention, now: float) -> int:
-        """Delete at most 1,000 log rows, and as many ledger rows, that *retention* lets go; return how many.
+    async def trim(self, retention: Retention, now: float, *, weigh: bool = True) -> int:
+        """Delete at most `TRIM` log rows, and as many ledger rows, that *retention* lets go; return how many.
 
         Oldest first. Never takes a log row above its source's cursor or the progress of a sync on that source, in an
         open set, or named by a ledger row that waits to be retried; nor the newest row, which keeps the position. A
         source without a cursor holds all its rows; what is gone holds nothing back once its syncs are forgotten and its
         cursor was set to ``last``. Stored results and attempts go with their log rows. Ledger rows go by the archive's
         age (since their last trouble) and size, never while they wait to be retried.
+
+        Args:
+            retention: what may go.
+            now: epoch seconds.
+            weigh: count anew what the archive takes, and let go what broke contracts; False: as of the last time. It
+                takes longer the more there is, and is enough once for many steps.
         """
 
 

@@ -13,6 +13,7 @@ from engine.messages import Attempt, Claim, Logged, Result, State, Trouble
 from engine.results import WindowState
 from engine.store import books
 from engine.store.base import (
+    TRIM,
     Accepted,
     Caps,
     Change,
@@ -38,9 +39,6 @@ from engine.store.pins import old_ones, pins
 from engine.store.room import Room
 from engine.store.samples import MemoryViolations
 from engine.store.watermark import Watermark, told
-
-TRIM = 1000
-"""Rows that one `trim` takes at most."""
 
 
 class MemoryLedger:
@@ -269,15 +267,16 @@ class MemoryStore:
         ]
         return found[::-1]
 
-    async def trim(self, retention: Retention, now: float) -> int:
+    async def trim(self, retention: Retention, now: float, *, weigh: bool = True) -> int:
         """Delete what retention lets go."""
         self._contents.open()
-        self._room.archived = self._contents.archived()
+        if weigh:
+            self._room.archived = self._contents.archived()
+            self._violated.trim(now - retention.archive_age if retention.archive_age else 0.0)
         gone = self._trim_log(retention, now)
         self._room.look(self._contents.used)
         self._room.trimmed(retention, gone)
         gone += self._trim_ledger(retention, now)
-        self._violated.trim(now - retention.archive_age if retention.archive_age else 0.0)
         self._room.look(self._contents.used)
         await trio.lowlevel.checkpoint()
         return gone

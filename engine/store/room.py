@@ -31,6 +31,8 @@ class Room:
         self._stuck = False
         self.archived = 0
         """Bytes of the archive, as of the last trim: it has limits of its own, and is no part of `size`."""
+        self.noted = 0
+        """Bytes of `archived` that are entries of broken contracts."""
         self.zeros = 0
         """Bytes by which free pages are being overwritten: in use for a while, and nobody's."""
         self._usage = Usage(used=0, free=0)
@@ -46,8 +48,9 @@ class Room:
         """Look again, with *used* bytes in use."""
         free = self._free()
         used = max(used - self.zeros, 0)
-        self._stuck = self._stuck and used - self.archived > self._size > 0
-        self._usage = Usage(used=used, free=free, full=self._why(used, free), pinned=self._stuck)
+        over = used - self.archived > self._size > 0
+        self._stuck = self._stuck and over
+        self._usage = Usage(used=used, free=free, full=self._why(used, free), pinned=self._stuck, over=over)
 
     def full(self) -> str:
         """Return why nothing more can be accepted, or "".

@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import StoreFull
 from engine.messages import Attempt, Result, State
-from engine.store.base import Change, Cursor, Retention, Selection
+from engine.store.base import TRIM, Change, Cursor, Retention, Selection
 from tests.support.stores import NOW, OpenedStore, event, progress, trouble
 
 SOON = NOW + 1e6
@@ -39,13 +39,13 @@ async def test_the_old_go_and_the_young_stay(opened_store: OpenedStore) -> None:
     assert await left(opened_store) == [4, 5, 6, 7, 8, 9, 10]
 
 
-async def test_no_more_than_a_thousand_go_at_once(opened_store: OpenedStore) -> None:
-    await opened_store.fill(1500)
-    await read_up_to(opened_store, 1500)
+async def test_no_more_than_so_many_go_at_once(opened_store: OpenedStore) -> None:
+    await opened_store.fill(TRIM + 200)
+    await read_up_to(opened_store, TRIM + 200)
 
-    assert await opened_store.store.trim(EVERYTHING, SOON) == 1000
-    assert await left(opened_store) == list(range(1001, 1501))
-    assert await opened_store.store.trim(EVERYTHING, SOON) == 499
+    assert await opened_store.store.trim(EVERYTHING, SOON) == TRIM
+    assert await left(opened_store) == list(range(TRIM + 1, TRIM + 201))
+    assert await opened_store.store.trim(EVERYTHING, SOON) == 199
 
 
 async def test_the_newest_event_stays_and_with_it_the_position(opened_store: OpenedStore) -> None:

@@ -121,8 +121,10 @@ class SqliteStore:
         """Return the newest ids."""
         return await self._readers.ask(lambda connection: queries.accepted(connection, since, limit))
 
-    async def trim(self, retention: Retention, now: float) -> int:
+    async def trim(self, retention: Retention, now: float, *, weigh: bool = True) -> int:
         """Delete what retention lets go."""
+        if weigh:
+            await trim.weigh(self._readers, self._writer, self._room, retention, now)
         return await trim.trim(self._readers, self._writer, self._room, retention, now)
 
     async def claim(self, destination: str, now: float, limit: int) -> list[Claim]:
