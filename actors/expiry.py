@@ -22,7 +22,7 @@ def oldest_of(ports: Mapping[str, Expiring], status: Callable[[], Awaitable[Stat
     """Return what lets some deliveries expire, of the destination whose oldest event has waited longest.
 
     Those that wait in its lanes go; its routers and the retry scheduler fill these again with what is next. What waits
-    for a paused sync or for a function is in no lane, and does not expire.
+    for a paused sync or for a function can be picked from no lane, and does not expire.
 
     Args:
         ports: by destination.

@@ -74,6 +74,7 @@ class Operator:
         """Hold one of ``syncs`` or ``destinations`` back, also over a restart; return whether there is such a one."""
         if kind == "syncs" and name in self.tree.gates:
             self.tree.gates[name].close()
+            await self.tree.retry.take_back(name)
         elif kind == "destinations" and name in self.tree.ports:
             self.tree.ports[name].breaker.pause(BY_OPERATOR)
         else:
@@ -85,6 +86,8 @@ class Operator:
         """Let it go on from where it stood; return whether there is such a one."""
         if kind == "syncs" and name in self.tree.gates:
             self.tree.gates[name].open()
+            for lanes in self.tree.lanes.values():
+                lanes.opened()
         elif kind == "destinations" and name in self.tree.ports:
             self.tree.ports[name].breaker.resume(BY_OPERATOR)
             self.tree.ports[name].breaker.probe_now()

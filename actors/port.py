@@ -59,7 +59,7 @@ class Port(msgspec.Struct, kw_only=True):
 
     def expire(self, most: int) -> int:
         """Let the sender archive the first *most* of what waits; return how many these are."""
-        self.expiring = min(most, self.lanes.waiting)
+        self.expiring = min(most, self.lanes.pickable)
         self.expiry.ring()
         return self.expiring
 

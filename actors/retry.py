@@ -10,18 +10,20 @@ import msgspec
 
 from actors.ordering import Ordering, Orderings
 from engine.lang.retry import RetryPolicy
-from engine.messages import NEVER, Claim, Delivery, Due, Settle, Settlement
+from engine.messages import NEVER, Claim, Delivery, Due, Settle, Settlement, trouble_id
 from engine.runtime.bell import Bell
 from engine.runtime.channel import Inbox
 from engine.runtime.clock import Clock
 from engine.runtime.lanes import Lanes
 from engine.store.base import Change, Queue
-from engine.store.tally import NEEDS_ATTENTION, Tally
+from engine.store.tally import NEEDS_ATTENTION, Tally, work_delivery
 
 LANE = "due"
 """The name of the lane of every sender that retries come by."""
 MOST = 64
 """Claims in one call."""
+SOON, LATE = 15.0, 300.0
+"""Seconds by which what is due is put off while its sync is paused: a quarter of its excused time, within these."""
 
 
 class Retry:
@@ -67,6 +69,19 @@ class Retry:
         self.stopping = True
         self.bell.ring()
 
+    async def take_back(self, sync: str) -> None:
+        """Take back what of a sync that was paused is due and in no request yet."""
+        taken = [
+            work
+            for lanes in self.lanes.values()
+            for work in lanes.take_out(lambda work: work_delivery(work).sync == sync, LANE)
+            if isinstance(work, Due)
+        ]
+        ends = tuple([Settle(id=_id(work), token=work.token, how=Settlement.RELEASE) for work in taken])
+        if ends:
+            await self.queue.commit(Change(settles=ends))
+        self.bell.ring()
+
     async def _feed(self, destination: str) -> None:
         """Hand one sender what is due, up to its free places."""
         lanes = self.lanes.get(destination)
@@ -80,8 +95,15 @@ class Retry:
                 return
             if not claims or lanes.closed:
                 return
-            room.take(len(claims))
-            lanes.put(LANE, [_due(claim, self.clock.wall()) for claim in claims])
+            now = self.clock.wall()
+            later = [_put_off(claim, now) for claim in claims if lanes.is_shut(claim.trouble.sync)]
+            found = [_due(claim, now) for claim in claims if not lanes.is_shut(claim.trouble.sync)]
+            room.take(len(found))
+            lanes.put(LANE, found)
+            if later:
+                await self.queue.commit(Change(settles=tuple(later)))
+                self.bell.ring()
+                return  # there may be very many: the other destinations have their turn
 
     async def _fetch(self, ordering: Ordering) -> None:
         """Bring back the next of what is parked in the ledger; those that nobody wants any more go to the archive."""
@@ -118,6 +140,18 @@ class Retry:
 def _released(claim: Claim) -> Settle:
     """Return the end of a claim of which nothing was made."""
     return Settle(id=claim.trouble.id, token=claim.token, how=Settlement.RELEASE)
+
+
+def _id(work: Due) -> str:
+    return trouble_id(work.delivery.position, work.delivery.key)
+
+
+def _put_off(claim: Claim, now: float) -> Settle:
+    """Return the end of a claim whose sync is paused: it waits, and the time does not count."""
+    trouble = claim.trouble
+    more = min(max(trouble.excused / 4, SOON), LATE)
+    later = msgspec.structs.replace(trouble, due_at=now + more, excused=trouble.excused + more)
+    return Settle(id=trouble.id, token=claim.token, how=Settlement.RETRY, trouble=later)
 
 
 def _due(claim: Claim, now: float) -> Due:

@@ -283,7 +283,7 @@ class Sender:
             down=self.port.downtime.within(counted_from(work, at), now),
             told=told,
             last_success=self.port.last_success,
-            others=lanes.waiting + lanes.in_hand > 1 or self.port.suspects.others(delivery.key),
+            others=lanes.pickable + lanes.in_hand > 1 or self.port.suspects.others(delivery.key),
             patience=orderings.patience(delivery) if orderings else math.inf,
         )
 

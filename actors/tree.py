@@ -265,7 +265,7 @@ class Tree:
         self.gates[name] = Gate()
         self.offers[name] = Inbox(f"router.{name}", DECODED_EVENTS, fittings.events_in)
         self.fed[sync.source].append(self.offers[name])
-        self.lanes[sync.destination].add(name)
+        self.lanes[sync.destination].add(name, self.gates[name])
         self.ports[sync.destination].latency[name] = Histogram()
 
     def remove_sync(self, name: str, source: str, destination: str) -> None:

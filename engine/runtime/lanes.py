@@ -11,6 +11,7 @@ import trio
 from trio.lowlevel import ParkingLot
 
 from engine.runtime.channel import Closed
+from engine.runtime.gate import Gate
 from engine.runtime.room import Room
 
 T = TypeVar("T")
@@ -21,12 +22,19 @@ class Lane(Generic[T]):
 
     Attributes:
         room: places; a feeder reserves them, `Lanes.done` gives them back.
+        gate: while it is shut, what waits here is not for anybody; None if it always is.
     """
 
-    def __init__(self, name: str, capacity: int) -> None:
+    def __init__(self, name: str, capacity: int, gate: Gate | None = None) -> None:
         self.name = name
+        self.gate = gate
         self.room = Room(capacity)
         self.items: deque[T] = deque()
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing may be picked here now."""
+        return self.gate is not None and self.gate.shut
 
     def give_back(self, count: int) -> None:
         """Free the places of *count* items.
@@ -72,6 +80,11 @@ class Lanes(Generic[T]):
         return sum(len(lane.items) for lane in self._lanes.values())
 
     @property
+    def pickable(self) -> int:
+        """How many of them are not behind a gate that is shut."""
+        return sum(len(lane.items) for lane in self._lanes.values() if not lane.shut)
+
+    @property
     def in_hand(self) -> int:
         """How many items were picked and are not done."""
         return sum(len(items) for _, items in self._hand.values())
@@ -105,12 +118,12 @@ class Lanes(Generic[T]):
             self._lingering.unpark_all()
 
     async def ready(self) -> None:
-        """Wait until something may be waiting; another hand may be quicker. Not a checkpoint when something waits.
+        """Wait until something may be picked; another hand may be quicker. Not a checkpoint when something can.
 
         Raises:
-            Closed: closed, and nothing waits; or `dismiss` was called.
+            Closed: closed, and nothing can; or `dismiss` was called.
         """
-        while not self.waiting or self._dismissed:
+        while not self.pickable or self._dismissed:
             if self.closed or self._dismissed:
                 raise Closed(self.name)
             await self._takers.park()
@@ -118,7 +131,7 @@ class Lanes(Generic[T]):
     async def gather(self, most: int, seconds: float) -> None:
         """Give what waits up to *seconds* to become *most* items; a closed one gathers nothing more."""
         with trio.move_on_after(seconds):
-            while self.waiting < most and not self.closed and not self._dismissed:
+            while self.pickable < most and not self.closed and not self._dismissed:
                 await self._lingering.park()
 
     def pick(
@@ -151,7 +164,7 @@ class Lanes(Generic[T]):
             picked.append(lane.items.popleft())
         lane.items.extendleft(reversed(passed))
         self._hand[hand] = (lane, picked)
-        if self.waiting:
+        if self.pickable:
             self._takers.unpark()
         return list(picked)
 
@@ -184,9 +197,9 @@ class Lanes(Generic[T]):
             self.done(hand)
         return left
 
-    def add(self, name: str) -> None:
-        """Open one more lane, beside the first."""
-        lane: Lane[T] = Lane(name, self._capacity)
+    def add(self, name: str, gate: Gate | None = None) -> None:
+        """Open one more lane, beside the first; nothing is picked from it while *gate* is shut."""
+        lane: Lane[T] = Lane(name, self._capacity, gate)
         self._lanes[name] = lane
         self._others.append(lane)
 
@@ -194,10 +207,19 @@ class Lanes(Generic[T]):
         """Close a lane that nobody feeds any more; what waits in it is gone, what is in hand is not."""
         self._others.remove(self._lanes.pop(name))
 
-    def take_out(self, where: Callable[[T], bool]) -> list[T]:
-        """Return what waits in any lane and is so, and let go of it."""
+    def is_shut(self, name: str) -> bool:
+        """Return whether there is a lane of that name, and its gate is shut."""
+        return name in self._lanes and self._lanes[name].shut
+
+    def opened(self) -> None:
+        """Know that a gate was opened."""
+        self._takers.unpark()
+        self._lingering.unpark_all()
+
+    def take_out(self, where: Callable[[T], bool], only: str = "") -> list[T]:
+        """Return what waits in any lane, or in the *only* one of that name, and is so; let go of it."""
         taken: list[T] = []
-        for lane in self._lanes.values():
+        for lane in [self._lanes[only]] if only else self._lanes.values():
             own = [item for item in lane.items if where(item)]
             if own:
                 lane.items = deque(item for item in lane.items if not where(item))
@@ -227,10 +249,10 @@ class Lanes(Generic[T]):
         self._lingering.unpark_all()
 
     def _choose(self) -> Lane[T] | None:
-        """Return the lane whose turn it is, of those that have items; none once nobody may pick any more."""
+        """Return the lane whose turn it is, of those where items can be picked; none once nobody may any more."""
         if self._dismissed:
             return None
-        other = next((lane for lane in self._others if lane.items), None)
+        other = next((lane for lane in self._others if lane.items and not lane.shut), None)
         if self._first.items and (self._turn_of_first or other is None):
             self._turn_of_first = False
             return self._first

@@ -301,6 +301,7 @@ class Delivering(Lives):
         operator = self.engine.tree.operator
         before = self._marks()
         self.shut.clear()
+        self.outside.quiet.clear()
         for sync, destination in GOES.items():
             self.outside.moods[destination] = "well"
             self.outside.hold(destination, shut=False)

@@ -94,6 +94,7 @@ class Outside:
         held: by destination, when a person paused it, and when that was over.
         told: by destination, when it asked to be left alone, and until when.
         buried: by erased event, the syncs that had a request of it in hand just then.
+        quiet: by paused sync, the events of which its sender had a request in hand just then.
         wrongs: what no destination should have seen.
     """
 
@@ -105,6 +106,7 @@ class Outside:
         self.held: dict[str, list[tuple[float, float]]] = {name: [] for name in moods}
         self.told: dict[str, list[tuple[float, float]]] = {name: [] for name in moods}
         self.buried: dict[int, set[str]] = {}
+        self.quiet: dict[str, set[int]] = {}
         self.wrongs: list[str] = []
         self._late: Counter[tuple[str, float]] = Counter()
         self._answered: Counter[Place] = Counter()
@@ -167,6 +169,8 @@ class Outside:
             if one.position in self.buried and one.sync not in self.buried[one.position]:
                 self.wrongs.append(f"{one.sync} {one.position}: it was erased")
             self.buried.get(one.position, set()).discard(one.sync)
+            if one.position not in self.quiet.get(one.sync, {one.position}):
+                self.wrongs.append(f"{one.sync} {one.position}: its sync was paused")
 
     def accepted(self, place: Place) -> list[Arrival]:
         """Return the arrivals of one delivery that were answered with 200."""

@@ -148,11 +148,13 @@ class Lives(RuleBasedStateMachine):
             self.outside.hold(GOES[sync], shut=shut)
         elif not shut:
             self.shut.pop(sync, None)
+            self.outside.quiet.pop(sync, None)
         else:
             offers = self.engine.tree.offers[sync]
             in_hand = [span.upto for span in offers.held]
             in_hand += [offers.poison.message.upto] if offers.poison else []
             self.shut.setdefault(sync, max(self._marks()[sync], *in_hand, 0))
+            self.outside.quiet.setdefault(sync, self._in_hand()[sync])
 
     async def _edit(self, _nursery: trio.Nursery, sync: str, regime: Regime) -> None:
         before, opened = self._marks(), self._opened()

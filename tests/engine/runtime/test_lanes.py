@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from engine.runtime.channel import Closed
+from engine.runtime.gate import Gate
 from engine.runtime.lanes import Lanes
 
 
@@ -231,3 +233,53 @@ def test_a_turn_that_no_other_lane_needs_is_not_lost() -> None:
     made.prefer_others()
 
     assert picks(made) == ["1", "2"]
+
+
+def test_what_waits_behind_a_shut_gate_is_passed_over_until_it_opens() -> None:
+    made, gate = lanes(), Gate()
+    made.add("gated", gate)
+    put(made, "gated", *"gh")
+    put(made, "leads", "x")
+    gate.close()
+
+    assert (made.waiting, made.pickable, made.is_shut("gated"), made.is_shut("leads")) == (3, 1, True, False)
+    assert picks(made) == ["x"]
+    gate.open()
+    assert picks(made) == ["g", "h"]
+
+
+async def test_a_hand_that_finds_only_shut_gates_waits_until_one_opens(nursery: trio.Nursery) -> None:
+    made, gate = lanes(), Gate(shut=True)
+    made.add("gated", gate)
+    put(made, "gated", "g")
+    ready = trio.Event()
+
+    async def wait() -> None:
+        await made.ready()
+        ready.set()
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not ready.is_set()
+    gate.open()
+    made.opened()
+    await ready.wait()
+
+
+async def test_what_stays_behind_a_shut_gate_does_not_keep_a_closed_one_going() -> None:
+    made = lanes()
+    made.add("gated", Gate(shut=True))
+    put(made, "gated", "g")
+    made.close()
+
+    with pytest.raises(Closed):
+        await made.ready()
+
+
+def test_items_of_one_lane_only_can_be_taken_out() -> None:
+    made = lanes()
+    put(made, "due", *"ab")
+    put(made, "orders", *"ab")
+
+    assert made.take_out("a".__eq__, "due") == ["a"]
+    assert (made["due"].room.free, picks(made, most=10)) == (9, ["b", "ab"])
